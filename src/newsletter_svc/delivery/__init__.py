@@ -1,0 +1,1 @@
+"""What is owed to whom, what was sent, and what came back. Knows kinds, never features."""

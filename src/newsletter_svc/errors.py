@@ -1,0 +1,19 @@
+"""The root of the service's errors. Each error class stands beside the code that raises it.
+
+    NewsletterError
+    ├── settings.SettingsError          the environment does not describe a service that can start
+    ├── tokens.BadToken                 a token that is not ours, not for this, or broken
+    ├── subscribers.addresses.BadAddress an address that we do not write to
+    ├── subscribers.newsletters.UnknownNewsletter, DuplicateNewsletter
+    ├── auth.sign_in.LinkGone           a magic link or code that no longer works
+    ├── auth.api_keys.BadApiKey, MissingScope
+    ├── articles.importing.BrokenArticle
+    ├── digests.calendar.BadSchedule
+    └── mail.transport.DeliveryError and mail.headers.PoisonedText
+
+`web/errors.py` holds the one table from these classes to HTTP.
+"""
+
+
+class NewsletterError(Exception):
+    """Something that the service foresees, named for what happened."""

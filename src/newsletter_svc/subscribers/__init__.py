@@ -1,0 +1,1 @@
+"""Who reads us: addresses, newsletters, subscriptions."""

@@ -1,0 +1,62 @@
+"""Tables of the people and of what they subscribe to."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from newsletter_svc.db import Base
+
+
+class SubscriptionStatus(StrEnum):
+    UNCONFIRMED = "unconfirmed"
+    CONFIRMED = "confirmed"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class Subscriber(Base):
+    """A person with an address. Anybody can cause this row; only a redeemed link sets `confirmed_at`."""
+
+    __tablename__ = "subscribers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(320))
+    """As typed, but for the domain, which is in the form that the resolver knows."""
+    email_key: Mapped[str] = mapped_column(String(320), unique=True)
+    """What makes an address the same address: `addresses.Address.key`."""
+    name: Mapped[str] = mapped_column(String(200), default="")
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether somebody has proved to read mail at this address."""
+        return self.confirmed_at is not None
+
+
+class Newsletter(Base):
+    """A stream one can subscribe to, such as `briefing`."""
+
+    __tablename__ = "newsletters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(String(1000), default="")
+    created_at: Mapped[datetime]
+
+
+class Subscription(Base):
+    """One subscriber's standing with one newsletter."""
+
+    __tablename__ = "subscriptions"
+
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id", ondelete="CASCADE"), primary_key=True)
+    newsletter_id: Mapped[int] = mapped_column(
+        ForeignKey("newsletters.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    status: Mapped[SubscriptionStatus] = mapped_column(String(20), default=SubscriptionStatus.UNCONFIRMED)
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    unsubscribed_at: Mapped[datetime | None]
