@@ -1,8 +1,9 @@
 """Settings: the environment, read once at start into a typed and frozen object, with every problem named at once."""
 
+import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -127,7 +128,7 @@ class _Reader:
             self.problems.append(f"{name} must be an address such as https://news.example.org, without a path.")
         return value
 
-    def _number(self, name: str, default: float, kind: type[int] | type[float], least: float, most: float) -> float:
+    def _number(self, name: str, default: float, kind: Callable[[str], float], least: float, most: float) -> float:
         raw = self.optional(name)
         if raw is None:
             return default
@@ -249,14 +250,13 @@ def _looks_like_an_address(value: str) -> bool:
 def _development_key(var_dir: Path) -> str:
     """The key that development makes for itself and keeps, so that links outlive a restart."""
     path = var_dir / "secret_key"
-    var_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="ascii", opener=_private_file) as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        var_dir.mkdir(parents=True, exist_ok=True)
+        draft = var_dir / f".secret_key.{os.getpid()}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48), encoding="ascii")
+        # Of several processes that start together the first one's key counts, and nobody reads half a file.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
     return path.read_text(encoding="ascii").strip()
-
-
-def _private_file(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)

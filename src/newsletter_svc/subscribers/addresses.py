@@ -1,0 +1,56 @@
+"""E-mail addresses: which ones we write to, and when two are the same."""
+
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+from newsletter_svc.errors import NewsletterError
+
+MAX_LENGTH = 254
+"""Octets of an address in a path (RFC 5321 4.5.3.1.3, less the angle brackets)."""
+
+
+class BadAddress(NewsletterError):
+    """Not an address that we write to; the text is a sentence for the person who typed it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A checked address: `text` as typed but for an ASCII domain, `key` the same for all spellings of one mailbox."""
+
+    text: str
+    key: str
+
+    @property
+    def masked(self) -> str:
+        """Enough to recognise one's own address, too little to learn another's: `r•••@example.org`."""
+        return mask(self.text)
+
+
+def parse(raw: str) -> Address:
+    """The address in `raw`. Raises BadAddress with a sentence that says what is wrong.
+
+    Only plain `local@domain` is taken: comments, display names, quoted local parts and lists of addresses are refused,
+    so one field can never name two recipients. Letter case does not tell two readers apart.
+    """
+    text = raw.strip(" ")
+    if not text:
+        raise BadAddress("Please give your e-mail address.")
+    if len(text) > MAX_LENGTH:
+        raise BadAddress("This e-mail address is too long.")
+    local, _, _ = text.rpartition("@")
+    if local and not local.isascii():
+        # Before any normalisation, since that would turn U+212A (the Kelvin sign) into somebody else's plain K.
+        raise BadAddress("We can only write to addresses whose part before the @ has unaccented letters.")
+    try:
+        checked = validate_email(text, check_deliverability=False, allow_smtputf8=False, allow_quoted_local=False)
+    except EmailNotValidError as error:
+        raise BadAddress("This does not look like an e-mail address.") from error
+    domain = (checked.ascii_domain or checked.domain).lower()
+    return Address(text=f"{checked.local_part}@{domain}", key=f"{checked.local_part.lower()}@{domain}")
+
+
+def mask(address: str) -> str:
+    """`reader@example.org` as `r•••@example.org`."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}•••@{domain}"
