@@ -9,7 +9,9 @@
     ├── auth.api_keys.BadApiKey, MissingScope
     ├── articles.importing.BrokenArticle
     ├── digests.calendar.BadSchedule
-    └── mail.transport.DeliveryError and mail.headers.PoisonedText
+    ├── mail.message.UnsendableMessage  no correct mail can be made of these values
+    ├── mail.slots.LostSlot             a personal part of a digest that is printed nowhere or has no value
+    └── mail.failures.DeliveryError     why a mail was not accepted; the tree of reasons stands in that module
 
 `web/errors.py` holds the one table from these classes to HTTP.
 """

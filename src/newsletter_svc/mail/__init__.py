@@ -1,0 +1,1 @@
+"""Making and carrying a message; knows no database and no subscribers."""

@@ -1,0 +1,130 @@
+"""From a kind and its data to what a reader sees, and from a letter to the bytes that go out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from css_inline import CSSInliner
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from newsletter_svc.mail import filters, mime, slots
+from newsletter_svc.mail.addresses import wire_address
+from newsletter_svc.mail.headers import clean
+from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
+from newsletter_svc.settings import Settings
+
+_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What every template knows as `publication`."""
+
+    name: str
+    url: str
+    postal_address: str
+    lang: str
+    dir: str
+
+
+class Composer:
+    """Renders the templates of one publication and finishes its letters. Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.publication = _publication(settings)
+        self._environment = _environment(self.publication)
+        # Nothing is fetched: the styles stand in the template. Rules for dark and narrow screens stay in the head.
+        self._inliner = CSSInliner(load_remote_stylesheets=False)
+
+    def render(self, kind: str, context: Mapping[str, Any]) -> Rendered:
+        """Return the three parts of `templates/email/<kind>/`, the subject as one clean line, the styles inlined.
+
+        Raises `jinja2.UndefinedError` when `context` lacks what a template prints, and `UnsendableMessage` for text
+        that no encoding can carry.
+        """
+        subject = clean(self._render_part(kind, "subject.txt", context), limit=mime.SUBJECT_LIMIT)
+        context = {**context, "subject": subject}
+        text = filters.tidy(self._render_part(kind, "body.txt", context))
+        return Rendered(subject, text, self._inliner.inline(self._render_part(kind, "body.html", context)))
+
+    def render_with_slots(self, kind: str, context: Mapping[str, Any], names: Iterable[str]) -> Rendered:
+        """Render once for all readers; `names` are the parts that `fill` gives each of them, such as `unsubscribe_url`.
+
+        The result is plain text and may rest in the database. Raises `slots.LostSlot` for a name that is not printed.
+        """
+        words = slots.markers(names)
+        return slots.freeze(self.render(kind, {**context, **words}), words)
+
+    def fill(self, rendered: Rendered, values: Mapping[str, str]) -> Rendered:
+        """Return one reader's copy of what `render_with_slots` made."""
+        return slots.fill(rendered, values)
+
+    def finish(self, letter: Letter, *, message_id: str, date: datetime, envelope_sender: str) -> OutgoingMessage:
+        """Return the mail as it goes out. `message_id` has its angle brackets; `date` is aware.
+
+        Raises `UnsendableMessage` when this one letter cannot be sent; others can.
+        """
+        reply_to = self._settings.mail_reply_to
+        content = mime.build(
+            letter.rendered,
+            sender=Mailbox(self._sender(letter.stream), self.publication.name),
+            recipient=letter.recipient,
+            message_id=message_id,
+            date=date,
+            reply_to=Mailbox(reply_to) if reply_to else None,
+            auto_submitted=letter.stream is Stream.TRANSACTIONAL,
+            extra=letter.headers,
+        )
+        return OutgoingMessage(
+            envelope_sender=wire_address(envelope_sender),
+            recipient=wire_address(letter.recipient.email),
+            message_id=message_id,
+            content=content,
+        )
+
+    def _sender(self, stream: Stream) -> str:
+        if stream is Stream.TRANSACTIONAL:
+            return self._settings.mail_transactional_sender
+        return self._settings.mail_default_sender
+
+    def _render_part(self, kind: str, name: str, context: Mapping[str, Any]) -> str:
+        part = self._environment.get_template(f"{kind}/{name}").render(context)
+        try:
+            part.encode()
+        except UnicodeEncodeError:
+            raise UnsendableMessage("the text holds half of a character (a lone surrogate)") from None
+        return part
+
+
+def templates_folder() -> Path:
+    """Return the folder of e-mail templates: inside the package once it is installed, else at the top of the tree."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "templates" / "email"
+    return installed if installed.is_dir() else package.parents[1] / "templates" / "email"
+
+
+def _environment(publication: Publication) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(templates_folder()),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["publication"] = publication
+    environment.filters.update(wrap=filters.wrap, greeting_name=filters.greeting_name)
+    return environment
+
+
+def _publication(settings: Settings) -> Publication:
+    language = settings.language.replace("_", "-")
+    return Publication(
+        name=settings.publication_name,
+        url=settings.frontend_url,
+        postal_address=settings.postal_address,
+        lang=language,
+        dir="rtl" if language.split("-")[0].lower() in _RIGHT_TO_LEFT else "ltr",
+    )

@@ -1,0 +1,58 @@
+"""The plain values a mail is made of, from the letter that is written to the bytes that are carried."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from newsletter_svc.errors import NewsletterError
+
+
+class UnsendableMessage(NewsletterError):
+    """No correct mail can be made of these values. `reason` says why and quotes neither address nor text."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Stream(StrEnum):
+    """What a mail is for; each stream has a sender of its own, so that complaints about one do not hurt the other."""
+
+    TRANSACTIONAL = "transactional"
+    DIGEST = "digest"
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """An address with the name of whom it belongs to: `Mailbox("ada@example.org", "Ada Lovelace")`."""
+
+    email: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a reader sees: one line of subject, the text part, and the HTML part (empty for a mail of text alone)."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What a letter function returns: to whom, what, and the headers that only this kind carries."""
+
+    recipient: Mailbox
+    rendered: Rendered
+    stream: Stream
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """A finished mail: the envelope's two bare addresses and the bytes, CRLF throughout and ASCII only."""
+
+    envelope_sender: str
+    recipient: str
+    message_id: str
+    content: bytes
