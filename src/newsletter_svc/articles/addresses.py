@@ -30,7 +30,8 @@ def canonical_url(url: str) -> str:
 
 def _web_address(value: str, *, base_url: str) -> str | None:
     try:
-        url = urljoin(base_url.rstrip("/") + "/", value)
+        # Joined with a base of its own scheme, the broken "https:///x" would become a page of ours.
+        url = value if urlsplit(value).scheme else urljoin(base_url.rstrip("/") + "/", value)
         parts = urlsplit(url)
         host = _host_and_port(url)
     except ValueError:  # A port that is no number, an IPv6 address that is none.
