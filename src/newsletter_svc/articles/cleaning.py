@@ -9,7 +9,7 @@ _ODD_BREAKS = re.compile("[\v\f\x1c-\x1f\x85\u2028\u2029]")
 # Controls, lone surrogates, noncharacters, the byte order mark, and what reverses the direction of the text around
 # it. Joiners (emoji, Persian) and the plain left-to-right and right-to-left marks stay.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2060\u2066-\u2069\ufdd0-\ufdef\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 
 
