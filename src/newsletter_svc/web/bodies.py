@@ -1,0 +1,108 @@
+"""What a request says: JSON or a form, read into one checked model."""
+
+from typing import Annotated, Any, TypeVar
+
+from flask import request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from newsletter_svc.errors import NewsletterError
+from newsletter_svc.subscribers import addresses
+from newsletter_svc.subscribers.addresses import Address, BadAddress
+
+FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", ""})
+MAX_NAME = 200
+
+
+class BadFields(NewsletterError):
+    """One or more fields are wrong; `errors` has a name and a sentence for each."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(detail for _, detail in errors))
+        self.errors = errors
+
+
+def _clean_name(name: str) -> str:
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
+        raise ValueError("A name has no control characters.")
+    # Marks that turn or hide text are taken out: in a greeting they would change what stands around the name.
+    return "".join(character for character in name if character.isprintable()).strip()
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_clean_name)]
+Slug = Annotated[str, Field(max_length=63)]
+
+
+class Asking(BaseModel):
+    """The body of `/subscribe`, `/signup` and `/signin`. Fields that we do not know are left alone."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    email: str
+    name: Name | None = None
+    newsletters: Annotated[list[Slug], Field(max_length=50)] | None = None
+    redirect: str | None = None
+    website: str | None = None
+    """The honeypot: people do not see it, programs that fill in everything do."""
+
+    @property
+    def address(self) -> Address:
+        try:
+            return addresses.parse(self.email)
+        except BadAddress as error:
+            raise BadFields([("email", str(error))]) from error
+
+
+class Code(BaseModel):
+    """The body of `/signin/code`."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    challenge: Annotated[str, Field(max_length=200)]
+    code: Annotated[str, Field(max_length=20)]
+
+
+M = TypeVar("M", bound=BaseModel)
+SENTENCES = {
+    "missing": "This field is required.",
+    "string_type": "This must be text.",
+    "string_unicode": "This is not text that can be stored.",
+    "string_too_long": "This is too long.",
+    "list_type": "This must be a list.",
+    "too_long": "These are too many.",
+}
+
+
+def read(model: type[M]) -> M:
+    """The request's body as `model`. Raises BadFields, or what makes 400 and 415."""
+    values = _json() if request.is_json else _form(model)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise BadFields([(_field(each["loc"]), _sentence(each)) for each in error.errors()]) from None
+
+
+def _json() -> dict[str, Any]:
+    body = request.get_json()
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _form(model: type[BaseModel]) -> dict[str, Any]:
+    if request.mimetype not in FORM_TYPES:
+        raise UnsupportedMediaType("Send JSON or an HTML form.")
+    known = {name: request.form[name] for name in model.model_fields if name in request.form}
+    if "newsletters" in known:
+        known["newsletters"] = [slug for slug in request.form.getlist("newsletters") if slug]
+    return known
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _sentence(error: Any) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return SENTENCES.get(error["type"], "This is not valid.")

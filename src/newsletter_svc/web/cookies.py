@@ -1,0 +1,50 @@
+"""Our cookies: who is signed in, which browser asked for a link, and which one was shown a form."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from flask import Response, request
+
+from newsletter_svc.auth import sessions
+from newsletter_svc.web.state import parts
+
+
+class Cookie(StrEnum):
+    SESSION = "session"
+    PRESESSION = "presession"
+    FORM = "form"
+
+
+LIFETIMES = {
+    Cookie.SESSION: sessions.ABSOLUTE,
+    Cookie.PRESESSION: timedelta(minutes=15),
+    Cookie.FORM: timedelta(hours=12),
+}
+
+
+def read(cookie: Cookie) -> str | None:
+    """The value that the browser sent; None for none, or for one that is longer than ours ever are."""
+    value = request.cookies.get(_name(cookie), "")
+    return value if 0 < len(value) <= 100 else None
+
+
+def put(response: Response, cookie: Cookie, value: str) -> None:
+    response.set_cookie(
+        _name(cookie),
+        value,
+        max_age=LIFETIMES[cookie],
+        secure=parts().settings.secure_cookies,
+        httponly=True,
+        samesite="Strict" if cookie == Cookie.FORM else "Lax",
+    )
+
+
+def remove(response: Response, cookie: Cookie) -> None:
+    response.delete_cookie(
+        _name(cookie), secure=parts().settings.secure_cookies, httponly=True, samesite="Lax"
+    )
+
+
+def _name(cookie: Cookie) -> str:
+    # The prefix keeps other hosts of the domain, and plain http, from planting a cookie of this name.
+    return f"__Host-{cookie}" if parts().settings.secure_cookies else cookie.value

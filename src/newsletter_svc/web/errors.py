@@ -1,0 +1,131 @@
+"""From error classes to HTTP: one table, and one way to say it to programs (RFC 9457) and to people."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify, make_response, render_template
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
+from newsletter_svc.auth.redeeming import LinkGone
+from newsletter_svc.subscribers.newsletters import UnknownNewsletter
+from newsletter_svc.tokens import BadToken
+from newsletter_svc.web.bodies import BadFields
+from newsletter_svc.web.forgery import ForgedRequest
+from newsletter_svc.web.negotiation import wants_json
+
+RETRY_AFTER_SECONDS = 5
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the caller is told."""
+
+    status: HTTPStatus
+    code: str
+    detail: str
+    errors: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+BUSY = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "busy",
+    "We cannot do this at the moment. Please try again.",
+    headers=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
+)
+INTERNAL = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.")
+
+
+def problem_of(error: Exception) -> Problem:
+    """The table. What is not in it is a fault of ours, and says nothing about itself."""
+    match error:
+        case BadFields():
+            detail = "Some fields are wrong."
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_fields", detail, errors=tuple(error.errors))
+        case UnknownNewsletter():
+            named = (("newsletters", str(error)),)
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_newsletter", str(error), errors=named)
+        case LinkGone():
+            return Problem(HTTPStatus.GONE, "link_gone", "This link or code no longer works. Please ask for a new one.")
+        case BadToken():
+            return Problem(HTTPStatus.NOT_FOUND, "unknown_link", "This link is not one of ours.")
+        case ForgedRequest():
+            detail = "This request did not come from our pages. Please open the page again."
+            return Problem(HTTPStatus.FORBIDDEN, "forged_request", detail)
+        case BadApiKey():
+            challenge = (("WWW-Authenticate", "Bearer"),)
+            return Problem(HTTPStatus.UNAUTHORIZED, "bad_api_key", str(error), headers=challenge)
+        case MissingScope():
+            return Problem(HTTPStatus.FORBIDDEN, "missing_scope", str(error))
+        case OperationalError() | PoolTimeoutError():
+            return BUSY
+        case HTTPException() if error.code is not None and error.code >= 400:
+            return _of_http(error, error.code)
+    return INTERNAL
+
+
+def _of_http(error: HTTPException, code: int) -> Problem:
+    status = HTTPStatus(code)
+    kept = tuple((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))
+    return Problem(status, status.phrase.lower().replace(" ", "_"), _sentence(error), headers=kept)
+
+
+def _sentence(error: HTTPException) -> str:
+    # Werkzeug's own texts speak to programmers, and in debug mode quote what was sent.
+    texts = {
+        400: "The request could not be understood.",
+        404: "There is nothing at this address.",
+        405: "This address does not take requests of this kind.",
+        413: "This is more than we take.",
+    }
+    is_ours = error.response is None and error.description != type(error).description
+    return texts.get(error.code or 0, "") if not is_ours else str(error.description)
+
+
+def answer(problem: Problem) -> Response:
+    """The problem as problem+json, or as a page."""
+    if wants_json():
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": problem.status.phrase,
+            "status": problem.status.value,
+            "detail": problem.detail,
+            "code": problem.code,
+        }
+        if problem.errors:
+            body["errors"] = [{"field": field, "detail": detail} for field, detail in problem.errors]
+        response = jsonify(body)
+        response.mimetype = "application/problem+json"
+    else:
+        detail = " ".join(detail for _, detail in problem.errors) or problem.detail
+        page = {"status": problem.status.value, "title": problem.status.phrase, "detail": detail}
+        response = make_response(render_template("pages/error.html", **page))
+    response.status_code = problem.status
+    response.headers.extend(problem.headers)
+    return response
+
+
+def install(app: Flask) -> None:
+    """Let the application answer every failure by the table."""
+
+    @app.errorhandler(Exception)
+    def handle(error: Exception) -> Response:
+        problem = problem_of(error)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # The class and the place, not the text: texts of database errors quote rows, and rows hold addresses.
+            log.error("request_failed", error=type(error).__name__, status=problem.status.value, place=_place(error))
+        return answer(problem)
+
+
+def _place(error: BaseException) -> str:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{traceback.tb_frame.f_code.co_qualname}:{traceback.tb_lineno}" if traceback else ""

@@ -1,0 +1,84 @@
+"""Every sentence that a frontend shows, and the query strings that stand for them. No sentence is typed elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flask import Blueprint, Response, jsonify
+
+from newsletter_svc.web.state import parts
+
+
+class Code(StrEnum):
+    """The names of the six sentences."""
+
+    CHECK_EMAIL = "check_email"
+    SUBSCRIBED = "subscribed"
+    SIGNED_UP = "signed_up"
+    SIGNED_IN = "signed_in"
+    BILLING_UPDATED = "billing_updated"
+    BILLING_NOT_UPDATED = "billing_not_updated"
+
+
+SENTENCES = {
+    Code.CHECK_EMAIL: "Success! Check your email for magic link to sign-in.",
+    Code.SUBSCRIBED: "You've successfully subscribed to {publication}.",
+    Code.SIGNED_UP: "Great! You’ve successfully signed up.",
+    Code.SIGNED_IN: "Welcome back! You've successfully signed in.",
+    Code.BILLING_UPDATED: "Success! Your billing info has been updated.",
+    Code.BILLING_NOT_UPDATED: "Your billing was not updated.",
+}
+ACTIONS = {Code.SUBSCRIBED: "subscribe", Code.SIGNED_UP: "signup", Code.SIGNED_IN: "signin"}
+"""What stands in `?action=` when the browser comes back to the frontend."""
+STRIPE = {
+    Code.CHECK_EMAIL: "success",
+    Code.BILLING_UPDATED: "billing-update-success",
+    Code.BILLING_NOT_UPDATED: "billing-update-cancel",
+}
+LINK_GONE = "This link no longer works."
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a page says at its top."""
+
+    sentence: str
+    success: bool
+
+
+def sentence(code: Code) -> str:
+    """The sentence, with the publication's name in it."""
+    return SENTENCES[code].format(publication=parts().settings.publication_name)
+
+
+def query(code: Code) -> dict[str, str]:
+    """The query string that tells a frontend this sentence: `{"action": "signin", "success": "true"}`."""
+    if code in ACTIONS:
+        return {"action": ACTIONS[code], "success": "true"}
+    return {"stripe": STRIPE[code]}
+
+
+def for_query(arguments: Mapping[str, str], *, signed_in: bool = False) -> Notice | None:
+    """What a page with this query string has to say; both parameters count, so an old link greets nobody."""
+    said = {name: arguments.get(name, "") for name in ("action", "success", "stripe")}
+    for code in Code:
+        if code == Code.CHECK_EMAIL and signed_in:
+            continue
+        if all(said[name] == value for name, value in query(code).items()):
+            return Notice(sentence(code), success=code != Code.BILLING_NOT_UPDATED)
+    if said["action"] in ACTIONS.values() and said["success"] == "false":
+        return Notice(LINK_GONE, success=False)
+    return None
+
+
+messages = Blueprint("messages", __name__)
+
+
+@messages.get("/messages")
+def all_messages() -> Response:
+    """Codes, sentences and query strings, so that a frontend never types one."""
+    listed = [{"code": code, "message": sentence(code), "query": query(code)} for code in Code]
+    failures = [
+        {"action": action, "success": "false"} for action in ACTIONS.values()
+    ]
+    return jsonify({"messages": listed, "link_gone": {"message": LINK_GONE, "queries": failures}})
