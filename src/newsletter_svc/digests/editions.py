@@ -10,11 +10,13 @@ from newsletter_svc.articles.models import Article
 from newsletter_svc.db import insert_if_absent
 from newsletter_svc.digests.calendar import Frequency, Schedule
 from newsletter_svc.digests.models import DigestArticle, Edition
+from newsletter_svc.subscribers.models import Newsletter
 
 
 def edition_of(session: Session, newsletter_id: int, *, tz: str, now: datetime) -> Edition:
     """The newsletter's edition; where nobody has set a schedule, one that is sent by hand, dated in the zone `tz`."""
-    found = _first(session, newsletter_id)
+    query = select(Edition).where(Edition.newsletter_id == newsletter_id).order_by(Edition.id).limit(1)
+    found = session.scalars(query).one_or_none()
     if found is not None:
         return found
     values = {
@@ -25,7 +27,7 @@ def edition_of(session: Session, newsletter_id: int, *, tz: str, now: datetime) 
         "created_at": now,
     }
     insert_if_absent(session, Edition, values, unique=["newsletter_id", "frequency"])
-    return session.scalars(select(Edition).where(Edition.newsletter_id == newsletter_id).order_by(Edition.id)).one()
+    return session.scalars(query).one()
 
 
 def set_schedule(session: Session, newsletter_id: int, schedule: Schedule, *, now: datetime) -> Edition:
@@ -44,9 +46,15 @@ def set_schedule(session: Session, newsletter_id: int, schedule: Schedule, *, no
     return edition
 
 
-def scheduled(session: Session) -> Sequence[Edition]:
-    """Every edition that comes by itself."""
-    return session.scalars(select(Edition).where(Edition.frequency != Frequency.BY_HAND).order_by(Edition.id)).all()
+def scheduled(session: Session) -> list[tuple[int, str]]:
+    """The id of every edition that comes by itself, with the slug of its newsletter."""
+    query = (
+        select(Edition.id, Newsletter.slug)
+        .join(Newsletter, Edition.newsletter_id == Newsletter.id)
+        .where(Edition.frequency != Frequency.BY_HAND)
+        .order_by(Edition.id)
+    )
+    return list(session.execute(query).tuples())
 
 
 def lock(session: Session, edition_id: int) -> Edition:
@@ -70,9 +78,3 @@ def new_articles(session: Session, edition: Edition) -> Sequence[Article]:
     if edition.carries_since is not None:
         query = query.where(Article.first_seen_at > edition.carries_since)
     return session.scalars(query.order_by(Article.first_seen_at, Article.id)).all()
-
-
-def _first(session: Session, newsletter_id: int) -> Edition | None:
-    return session.scalars(
-        select(Edition).where(Edition.newsletter_id == newsletter_id).order_by(Edition.id).limit(1)
-    ).first()

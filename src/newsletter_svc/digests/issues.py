@@ -1,0 +1,85 @@
+"""Making an issue: freezing what is new in a digest and owing it to every reader."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy.orm import Session
+
+from newsletter_svc.digests import editions, recipients
+from newsletter_svc.digests.calendar import Slot
+from newsletter_svc.digests.content import render_issue
+from newsletter_svc.digests.models import Digest, DigestArticle, Edition
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.mail.message import Rendered
+from newsletter_svc.subscribers.models import Newsletter
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Press:
+    """What issues are made with: the templates, and the domain that stands in Message-IDs."""
+
+    composer: Composer
+    message_domain: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """An issue that was made: how many articles it has, how many could not be rendered, how many readers get it."""
+
+    digest_id: int
+    articles: int
+    skipped: int
+    recipients: int
+
+
+@dataclass(frozen=True)
+class NothingNew:
+    """No issue was made, since the edition has carried every article."""
+
+
+def publish(
+    session: Session, edition: Edition, *, press: Press, now: datetime, slot: Slot | None = None
+) -> Published | NothingNew:
+    """Freeze what is new in a digest and owe it to every reader. The edition must be locked by this transaction."""
+    articles = editions.new_articles(session, edition)
+    if not articles:
+        return NothingNew()
+    newsletter = session.get_one(Newsletter, edition.newsletter_id)
+    day = slot.date if slot else local_date(edition, now)
+    rendered, carried = render_issue(press.composer, edition, articles, title=newsletter.title, day=day)
+    digest = _freeze(session, edition, rendered, slot_date=slot.date if slot else None, now=now)
+    session.add_all(
+        DigestArticle(digest_id=digest.id, edition_id=edition.id, article_id=article.id, position=position)
+        for position, article in enumerate(carried, 1)
+    )
+    session.flush()
+    readers = recipients.enqueue(
+        session, digest, newsletter_id=newsletter.id, message_domain=press.message_domain, now=now
+    )
+    log.info("digest_published", digest=digest.id, edition=edition.id, articles=len(carried), recipients=readers)
+    return Published(digest.id, articles=len(carried), skipped=len(articles) - len(carried), recipients=readers)
+
+
+def local_date(edition: Edition, now: datetime) -> date:
+    """The date that it is now where the edition appears."""
+    return now.astimezone(ZoneInfo(edition.tz)).date()
+
+
+def _freeze(session: Session, edition: Edition, rendered: Rendered, *, slot_date: date | None, now: datetime) -> Digest:
+    digest = Digest(
+        public_id=secrets.token_urlsafe(18),
+        edition_id=edition.id,
+        slot_date=slot_date,
+        subject=rendered.subject,
+        text_body=rendered.text,
+        html_body=rendered.html,
+        created_at=now,
+    )
+    session.add(digest)
+    session.flush()
+    return digest

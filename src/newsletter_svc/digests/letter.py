@@ -1,0 +1,88 @@
+"""The letter that carries an issue to one reader."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.digests.content import KIND
+from newsletter_svc.digests.models import Digest, Edition
+from newsletter_svc.links import Links
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.mail.message import Letter, Mailbox, Rendered, Stream
+from newsletter_svc.subscribers.models import Newsletter, Subscriber
+
+# Google's Feedback-ID wants a sender of 5 to 15 characters.
+_SENDER_MIN, _SENDER_MAX = 5, 15
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What all letters of one digest share."""
+
+    digest_id: int
+    newsletter_id: int
+    newsletter_slug: str
+    rendered: Rendered
+
+
+class DigestLetters:
+    """Writes the letters of digests; this is what the sender calls for deliveries of the kind `digest`."""
+
+    def __init__(self, composer: Composer, links: Links, *, mail_domain: str) -> None:
+        self._composer = composer
+        self._links = links
+        self._mail_domain = mail_domain
+        self._latest: Issue | None = None
+
+    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter:
+        """The digest's frozen words with this reader's own parts filled in."""
+        issue = self._issue(session, int(delivery.subject_id))
+        subscriber = session.get_one(Subscriber, delivery.subscriber_id)
+        unsubscribe_url = self._links.unsubscribe(subscriber_id=subscriber.id, newsletter_id=issue.newsletter_id)
+        return Letter(
+            recipient=Mailbox(delivery.recipient, subscriber.name),
+            rendered=self._composer.fill(issue.rendered, {"unsubscribe_url": unsubscribe_url}),
+            stream=Stream.DIGEST,
+            headers=self._headers(issue, unsubscribe_url),
+        )
+
+    def _headers(self, issue: Issue, unsubscribe_url: str) -> tuple[tuple[str, str], ...]:
+        return (
+            # RFC 8058 3.1: one https address and the constant that makes it one click.
+            ("List-Unsubscribe", f"<{unsubscribe_url}>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            # RFC 2919: constant for the newsletter, also when its title or our web address changes.
+            ("List-Id", f"<{issue.newsletter_slug}.{self._mail_domain}>"),
+            ("Feedback-ID", f"{issue.digest_id}:{issue.newsletter_slug}:{KIND}:{sender_id(self._mail_domain)}"),
+        )
+
+    def _issue(self, session: Session, digest_id: int) -> Issue:
+        # A digest never changes, and one after the other is sent to many: reading it once is enough.
+        latest = self._latest
+        if latest is None or latest.digest_id != digest_id:
+            latest = self._latest = load_issue(session, digest_id)
+        return latest
+
+
+def load_issue(session: Session, digest_id: int) -> Issue:
+    digest, newsletter = (
+        session.execute(
+            select(Digest, Newsletter)
+            .join(Edition, Digest.edition_id == Edition.id)
+            .join(Newsletter, Edition.newsletter_id == Newsletter.id)
+            .where(Digest.id == digest_id)
+        )
+        .tuples()
+        .one()
+    )
+    rendered = Rendered(digest.subject, digest.text_body, digest.html_body)
+    return Issue(digest.id, newsletter.id, newsletter.slug, rendered)
+
+
+def sender_id(domain: str) -> str:
+    """`theglobaldiplom` for `theglobaldiplomat.example`: the same for every mail that we send."""
+    letters = "".join(char for char in domain.lower() if char.isascii() and char.isalnum())
+    return letters[:_SENDER_MAX].ljust(_SENDER_MIN, "0")

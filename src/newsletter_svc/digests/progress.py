@@ -1,0 +1,91 @@
+"""How far an issue has come: its deliveries by status, why some failed, and who is still to be named."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from newsletter_svc.delivery.models import Delivery, Status
+from newsletter_svc.digests.content import KIND
+
+_OPEN = (Status.PENDING, Status.CLAIMED, Status.RETRY, Status.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """A delivery that nobody can call done: tried again at `due_at`, or sent without ever seeing a reply."""
+
+    recipient: str
+    status: Status
+    reason: str | None
+    due_at: datetime
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The counts add up to the number of readers that the digest was made for."""
+
+    counts: Mapping[Status, int]
+    failures: Mapping[str, int]
+    unsettled: Sequence[Unsettled]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def settled(self) -> int:
+        """How many have come to their end: accepted, failed, suppressed or cancelled."""
+        return self.total - sum(self.counts[status] for status in _OPEN)
+
+
+def progress(session: Session, digest_id: int) -> Progress:
+    """Count and name. Nothing here says "delivered": `sent` means that a mail server has accepted the message."""
+    found = dict(
+        session.execute(select(Delivery.status, func.count()).where(_of(digest_id)).group_by(Delivery.status))
+        .tuples()
+        .all()
+    )
+    return Progress(
+        counts={status: found.get(status, 0) for status in Status},
+        failures=_failures(session, digest_id),
+        unsettled=_unsettled(session, digest_id),
+    )
+
+
+def unfinished(session: Session, digest_id: int, *, now: datetime) -> int:
+    """How many deliveries a sender has in hand, or could take now."""
+    in_hand = Delivery.status.in_([Status.PENDING, Status.CLAIMED])
+    due_again = (
+        Delivery.status.in_([Status.RETRY, Status.UNKNOWN])
+        & (Delivery.due_at <= now)
+        # One whose second try saw no reply either is left to the operator.
+        & ~((Delivery.status == Status.UNKNOWN) & (Delivery.resends > 0))
+    )
+    return session.scalars(select(func.count()).where(_of(digest_id), in_hand | due_again)).one()
+
+
+def _failures(session: Session, digest_id: int) -> dict[str, int]:
+    reason = func.coalesce(Delivery.reason, "unknown reason")
+    rows = session.execute(
+        select(reason, func.count())
+        .where(_of(digest_id), Delivery.status == Status.FAILED)
+        .group_by(reason)
+        .order_by(func.count().desc(), reason)
+    )
+    return dict(rows.tuples().all())
+
+
+def _unsettled(session: Session, digest_id: int) -> list[Unsettled]:
+    rows = session.execute(
+        select(Delivery.recipient, Delivery.status, Delivery.reason, Delivery.due_at)
+        .where(_of(digest_id), Delivery.status.in_([Status.RETRY, Status.UNKNOWN]))
+        .order_by(Delivery.status, Delivery.id)
+    )
+    return [Unsettled(*row) for row in rows.tuples()]
+
+
+def _of(digest_id: int) -> ColumnElement[bool]:
+    return (Delivery.kind == KIND) & (Delivery.subject_id == str(digest_id))

@@ -1,0 +1,121 @@
+"""When somebody asks for issues: those that are due, or one by hand; each made once, however many ask."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from newsletter_svc.db import Database, insert_if_absent
+from newsletter_svc.digests import editions
+from newsletter_svc.digests.calendar import Slot, latest_slot, period_label
+from newsletter_svc.digests.issues import NothingNew, Press, Published, local_date, publish
+from newsletter_svc.digests.models import Edition, EditionRun, RunOutcome
+from newsletter_svc.errors import NewsletterError
+from newsletter_svc.subscribers.models import Newsletter
+
+log = structlog.get_logger()
+
+
+class Outcome(StrEnum):
+    PUBLISHED = "published"
+    NOTHING_NEW = "nothing_new"
+    ALREADY_RUN = "already_run"
+    """Somebody else made this period's issue, or found nothing new for it."""
+    NOT_DUE = "not_due"
+    """The schedule is new and its first slot is still to come."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of one edition when it was asked for its issue."""
+
+    newsletter: str
+    period: str
+    outcome: Outcome
+    digest_id: int | None = None
+    articles: int = 0
+    skipped: int = 0
+    recipients: int = 0
+    reason: str | None = None
+    """Why it failed."""
+
+
+def send_now(session: Session, newsletter: Newsletter, *, tz: str, press: Press, now: datetime) -> Run:
+    """One more issue by hand, of everything that is new; the schedule goes on as it was."""
+    edition = editions.lock(session, editions.edition_of(session, newsletter.id, tz=tz, now=now).id)
+    period = local_date(edition, now).isoformat()
+    return _run(newsletter.slug, period, publish(session, edition, press=press, now=now))
+
+
+def run_due(database: Database, *, press: Press, now: datetime) -> list[Run]:
+    """Make every issue that is due, each in a transaction of its own: one that fails does not undo the others.
+
+    Only the latest slot counts, so after days without cron there is one issue with everything, not one for each day.
+    """
+    with database.reading() as session:
+        due = editions.scheduled(session)
+    runs = (_run_safely(database, edition_id, newsletter, press=press, now=now) for edition_id, newsletter in due)
+    return [run for run in runs if run is not None]
+
+
+def _run_safely(database: Database, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
+    try:
+        with database.transaction() as session:
+            return run_edition(session, edition_id, newsletter, press=press, now=now)
+    except Exception as error:
+        # The other editions go on, and the slot is not on record: the next trigger tries it again. Of other errors
+        # than our own only the class is told: a database's words quote rows, and rows hold addresses.
+        reason = str(error) if isinstance(error, NewsletterError) else type(error).__name__
+        log.error("edition_failed", edition=edition_id, reason=reason)
+        return Run(newsletter, period="", outcome=Outcome.FAILED, reason=reason)
+
+
+def run_edition(session: Session, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
+    """Make the issue of the latest slot unless that has been seen to; None for an edition without a schedule."""
+    edition = editions.lock(session, edition_id)
+    if edition.schedule is None:
+        return None
+    slot = latest_slot(edition.schedule, now=now)
+    period = period_label(edition.schedule.frequency, slot.date)
+    if slot.at < edition.schedule_set_at:
+        return Run(newsletter, period, Outcome.NOT_DUE)
+    if not _take(session, edition, slot, now=now):
+        return Run(newsletter, period, Outcome.ALREADY_RUN)
+    result = publish(session, edition, press=press, now=now, slot=slot)
+    record = session.get_one(EditionRun, (edition.id, slot.date))
+    if isinstance(result, Published):
+        record.outcome = RunOutcome.PUBLISHED
+        record.digest_id = result.digest_id
+    return _run(newsletter, period, result)
+
+
+def _take(session: Session, edition: Edition, slot: Slot, *, now: datetime) -> bool:
+    """Put the slot on record; False when it, or a later one, is there already (also when the clock went back)."""
+    last = session.scalars(select(func.max(EditionRun.slot_date)).where(EditionRun.edition_id == edition.id)).one()
+    if last is not None and slot.date <= last:
+        return False
+    values = {
+        "edition_id": edition.id,
+        "slot_date": slot.date,
+        "outcome": RunOutcome.NOTHING_NEW,
+        "ran_at": now,
+    }
+    return insert_if_absent(session, EditionRun, values, unique=["edition_id", "slot_date"])
+
+
+def _run(newsletter: str, period: str, result: Published | NothingNew) -> Run:
+    if isinstance(result, NothingNew):
+        return Run(newsletter, period, Outcome.NOTHING_NEW)
+    return Run(
+        newsletter,
+        period,
+        Outcome.PUBLISHED,
+        digest_id=result.digest_id,
+        articles=result.articles,
+        skipped=result.skipped,
+        recipients=result.recipients,
+    )
