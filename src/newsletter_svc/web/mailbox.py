@@ -7,20 +7,22 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 
 from newsletter_svc.settings import Settings
+from newsletter_svc.web.state import parts
 
 LISTED = 200
 MAX_BYTES = 2_000_000
 _HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
-_PAGE_POLICY = (
+PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+
+mailbox = Blueprint("mailbox", __name__, url_prefix="/mailbox")
 
 
 class View(StrEnum):
@@ -63,59 +65,70 @@ def read_mail(path: Path, *, zone: ZoneInfo) -> Mail:
     )
 
 
-def blueprint(settings: Settings, directory: Path) -> Blueprint:
-    """Return the pages over the mails in `directory`. Refuses to exist in production."""
-    if settings.is_production:
-        raise RuntimeError("the local mailbox is for development only")
-    pages = Blueprint("mailbox", __name__, url_prefix="/mailbox")
-    zone = ZoneInfo(settings.timezone)
-
-    @pages.app_context_processor
-    def mailbox_link() -> dict[str, Any]:
-        return {"mailbox_url": url_for("mailbox.mails")}
-
-    @pages.after_request
-    def protect(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    def named(name: str) -> Mail:
-        # Only what the folder lists can be asked for, so a name never becomes a path of its own.
-        path = next((path for path in _files(directory) if path.name == name), None)
-        mail = _readable(path, zone) if path else None
-        return mail or abort(404)
-
-    @pages.get("/")
-    def mails() -> str:
-        newest = (_readable(path, zone) for path in _files(directory)[:LISTED])
-        return render_template("mailbox/list.html", mails=[mail for mail in newest if mail])
-
-    @pages.get("/<name>")
-    def mail(name: str) -> str:
-        found = named(name)
-        default = View.HTML if found.html else View.TEXT
-        wanted = request.args.get("view", default, type=View)
-        return render_template("mailbox/mail.html", mail=found, view=wanted, views=list(View))
-
-    @pages.get("/<name>/page")
-    def page(name: str) -> Response:
-        response = make_response(_opening_elsewhere(named(name).html))
-        response.headers["Content-Security-Policy"] = _mail_policy(settings)
-        return response
-
-    return pages
+@mailbox.before_request
+def only_where_mail_is_kept() -> None:
+    """Wherever mail goes out by SMTP, and so in production, there is nothing here."""
+    if parts().settings.mailbox_dir is None:
+        abort(404)
 
 
-def _files(directory: Path) -> list[Path]:
+@mailbox.get("/")
+def mails() -> str:
+    """The list, newest first."""
+    newest = (_readable(path) for path in _files()[:LISTED])
+    return render_template("mailbox/list.html", mails=[mail for mail in newest if mail])
+
+
+@mailbox.get("/<name>")
+def mail(name: str) -> str:
+    """One mail, with a tab for each of its parts."""
+    found = _named(name)
+    default = View.HTML if found.html else View.TEXT
+    wanted = request.args.get("view", default, type=View)
+    return render_template("mailbox/mail.html", mail=found, view=wanted, views=list(View))
+
+
+@mailbox.get("/<name>/page")
+def page(name: str) -> Response:
+    """The HTML part by itself, for the frame: no script, no form, its links open outside."""
+    response = make_response(_opening_elsewhere(_named(name).html))
+    response.headers["Content-Security-Policy"] = _mail_policy(parts().settings)
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+@mailbox.app_context_processor
+def mailbox_link() -> dict[str, str]:
+    """Let every page of ours say where the mails are."""
+    return {"mailbox_url": url_for("mailbox.mails")} if parts().settings.mailbox_dir else {}
+
+
+@mailbox.after_request
+def protect(response: Response) -> Response:
+    """The mails hold sign-in links: nothing may keep them or learn of them."""
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _named(name: str) -> Mail:
+    # Only what the folder lists can be asked for, so a name never becomes a path of its own.
+    path = next((path for path in _files() if path.name == name), None)
+    mail = _readable(path) if path else None
+    return mail or abort(404)
+
+
+def _files() -> list[Path]:
     """The mails, newest first: their names sort by the time at which they came."""
+    directory = parts().settings.mailbox_dir
+    assert directory is not None  # noqa: S101 - `only_where_mail_is_kept` has looked.
     return sorted(directory.glob("*.eml"), key=lambda path: path.name, reverse=True)
 
 
-def _readable(path: Path, zone: ZoneInfo) -> Mail | None:
+def _readable(path: Path) -> Mail | None:
     try:
-        return read_mail(path, zone=zone)
+        return read_mail(path, zone=ZoneInfo(parts().settings.timezone))
     except OSError:  # Deleted between the listing and the reading, or not ours to read.
         return None
 

@@ -1,25 +1,37 @@
 """The demo site: a publication's front page, articles and doors, built on the same addresses as any other frontend."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, abort, render_template, request, send_from_directory, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from sqlalchemy.orm import Session
 
-from newsletter_svc import clock
 from newsletter_svc.articles import store
-from newsletter_svc.db import Database
+from newsletter_svc.clock import utcnow
 from newsletter_svc.settings import Settings
-from newsletter_svc.web import messages
+from newsletter_svc.subscribers import subscriptions
+from newsletter_svc.web import forgery, messages, sessions
+from newsletter_svc.web.state import parts
 
 FRONT_PAGE_STORIES = 13
-READ_ON = 3
-_MEDIA = Path(__file__).parent / "static" / "media"
-_MEDIA_SECONDS = 24 * 60 * 60
+READ_ON_STORIES = 3
+MEDIA = Path(__file__).parent / "static" / "media"
+MEDIA_SECONDS = 24 * 60 * 60
+
+site = Blueprint("site", __name__)
 
 
 @dataclass(frozen=True)
@@ -35,100 +47,102 @@ class Reader:
         return self.name or self.email
 
 
-@dataclass(frozen=True)
-class Site:
-    """What the pages need from the rest of the service."""
-
-    settings: Settings
-    database: Database
-    reader: Callable[[Session], Reader | None]
-    csrf: Callable[[], str]
-    sign_out: Callable[[], Response]
+@site.get("/")
+def front_page() -> str:
+    """The newest article large, the others in a grid, and the panel where one subscribes."""
+    with parts().database.reading() as session:
+        stories = store.listed(session, limit=FRONT_PAGE_STORIES)
+        lead = stories[0] if stories else None
+        return render_template("site/front_page.html", lead=lead, more=stories[1:], **_frame(session))
 
 
-def blueprint(site: Site) -> Blueprint:
-    """Return the pages; they answer GET, and one POST that signs out without JavaScript."""
-    pages = Blueprint("site", __name__)
-    zone = ZoneInfo(site.settings.timezone)
-
-    @pages.app_template_filter()
-    def day_of(moment: datetime) -> str:
-        return f"{moment.astimezone(zone):%-d %B %Y}"
-
-    @pages.after_request
-    def protect(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = _content_policy(site.settings)
-        # The pages show who is signed in, so no cache may hand them to anybody else.
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
-
-    _add_pages(pages, site, zone)
-    _add_doors(pages, site, zone)
-    return pages
+@site.get("/articles/<slug>")
+def article(slug: str) -> str:
+    """One article whole, and where to read on."""
+    with parts().database.reading() as session:
+        story = store.by_slug(session, slug) or abort(404)
+        others = [each for each in store.listed(session, limit=READ_ON_STORIES + 1) if each.id != story.id]
+        return render_template("site/article.html", story=story, more=others[:READ_ON_STORIES], **_frame(session))
 
 
-def _add_pages(pages: Blueprint, site: Site, zone: ZoneInfo) -> None:
-    @pages.get("/")
-    def front_page() -> str:
-        with site.database.reading() as session:
-            stories = store.listed(session, limit=FRONT_PAGE_STORIES)
-            frame = _frame(site, session, zone)
-            return render_template("site/front_page.html", lead=next(iter(stories), None), more=stories[1:], **frame)
-
-    @pages.get("/articles/<slug>")
-    def article(slug: str) -> str:
-        with site.database.reading() as session:
-            story = store.by_slug(session, slug)
-            if story is None:
-                abort(404)
-            others = [each for each in store.listed(session, limit=READ_ON + 1) if each.id != story.id]
-            frame = _frame(site, session, zone)
-            return render_template("site/article.html", story=story, more=others[:READ_ON], **frame)
-
-    @pages.get("/media/<name>")
-    def media(name: str) -> Response:
-        return send_from_directory(_MEDIA, name, max_age=_MEDIA_SECONDS)
+@site.get("/media/<name>")
+def media(name: str) -> Response:
+    """The pictures of the sample articles: mails name this address too."""
+    return send_from_directory(MEDIA, name, max_age=MEDIA_SECONDS)
 
 
-def _add_doors(pages: Blueprint, site: Site, zone: ZoneInfo) -> None:
-    def door(template: str) -> str:
-        with site.database.reading() as session:
-            return render_template(template, **_frame(site, session, zone))
-
-    @pages.get("/sign-in")
-    def sign_in() -> str:
-        return door("site/sign_in.html")
-
-    @pages.get("/sign-up")
-    def sign_up() -> str:
-        return door("site/sign_up.html")
-
-    @pages.post("/sign-out")
-    def sign_out() -> Response:
-        return site.sign_out()
+@site.get("/sign-in")
+def sign_in() -> str:
+    """The form before `POST /signin`."""
+    with parts().database.reading() as session:
+        return render_template("site/sign_in.html", **_frame(session))
 
 
-def _frame(site: Site, session: Session, zone: ZoneInfo) -> dict[str, Any]:
+@site.get("/sign-up")
+def sign_up() -> str:
+    """The form before `POST /signup`."""
+    with parts().database.reading() as session:
+        return render_template("site/sign_up.html", **_frame(session))
+
+
+@site.post("/sign-out")
+def sign_out() -> Response:
+    """What `DELETE /session` does, for a form: HTML knows no DELETE. Raises ForgedRequest."""
+    forgery.check_own_request()
+    response = make_response(redirect(url_for("site.front_page"), 303))
+    sessions.sign_out(response)
+    return response
+
+
+@site.app_template_filter()
+def day_of(moment: datetime) -> str:
+    """`24 November 2026`, in the publication's time zone."""
+    return f"{_local(moment):%-d %B %Y}"
+
+
+@site.after_request
+def protect(response: Response) -> Response:
+    """Nothing from elsewhere but pictures, and no copy of a page that names a reader."""
+    response.headers["Content-Security-Policy"] = _content_policy(parts().settings)
+    if request.endpoint != "site.media":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _frame(session: Session) -> dict[str, Any]:
     """What every page shows around its content: the bar with the sentence, the date, the reader."""
-    notice = messages.for_query(request.args)
+    reader = _reader(session)
+    notice = messages.for_query(request.args, signed_in=reader is not None)
     return {
         "notice": notice,
         "new_link_url": _new_link_url() if notice is not None and not notice.success else None,
-        "now": clock.utcnow().astimezone(zone),
-        "reader": site.reader(session),
-        "csrf": site.csrf(),
+        "now": _local(utcnow()),
+        "reader": reader,
+        "csrf": forgery.field(),
     }
 
 
+def _reader(session: Session) -> Reader | None:
+    found = sessions.signed_in(session)
+    if found is None:
+        return None
+    subscriber = found.subscriber
+    is_subscribed = bool(subscriptions.confirmed_ids(session, subscriber.id))
+    return Reader(subscriber.email, subscriber.name, is_subscribed)
+
+
 def _new_link_url() -> str | None:
-    match request.args.get("action"):
-        case "subscribe":
-            return url_for("site.front_page") + "#subscribe"
-        case "signup":
-            return url_for("site.sign_up")
-        case "signin":
-            return url_for("site.sign_in")
-    return None
+    """The door at which a reader with a dead link asks for a new one; None for a notice about something else."""
+    doors = {
+        "subscribe": url_for("site.front_page", _anchor="subscribe"),
+        "signup": url_for("site.sign_up"),
+        "signin": url_for("site.sign_in"),
+    }
+    return doors.get(request.args.get("action", ""))
+
+
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone(ZoneInfo(parts().settings.timezone))
 
 
 def _content_policy(settings: Settings) -> str:
