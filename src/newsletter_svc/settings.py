@@ -1,9 +1,10 @@
 """Settings: the environment, read once at start into a typed and frozen object, with every problem named at once."""
 
 import contextlib
+import math
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -59,8 +60,6 @@ class Settings:
     delivery_lease_seconds: int = 300
     unknown_resend_seconds: int = 900
     bounce_address: str | None = None
-    sender_threads: bool = True
-    """Whether web processes send by themselves; a host that runs `newsletter worker` can turn it off."""
 
     @property
     def is_production(self) -> bool:
@@ -114,13 +113,13 @@ class _Reader:
         return False
 
     def whole(self, name: str, default: int, *, least: int = 1, most: int = 2**31) -> int:
-        return int(self._number(name, default, int, least, most))
+        return int(self._number(name, default, least, most, what="a whole number"))
 
     def seconds(self, name: str, default: float) -> float:
-        return self._number(name, default, float, 0.1, 86_400)
+        return self._number(name, default, 0.1, 86_400)
 
     def rate(self, name: str) -> float | None:
-        return self._number(name, 0, float, 0.01, 1_000_000) if self.optional(name) else None
+        return self._number(name, 0, 0.01, 1_000_000) if self.optional(name) else None
 
     def url(self, name: str, default: str) -> str:
         value = self.text(name, default).rstrip("/")
@@ -128,17 +127,16 @@ class _Reader:
             self.problems.append(f"{name} must be an address such as https://news.example.org, without a path.")
         return value
 
-    def _number(self, name: str, default: float, kind: Callable[[str], float], least: float, most: float) -> float:
+    def _number(self, name: str, default: float, least: float, most: float, *, what: str = "a number") -> float:
         raw = self.optional(name)
         if raw is None:
             return default
         try:
-            value = kind(raw)
+            value = int(raw) if what == "a whole number" else float(raw)
         except ValueError:
-            value = kind(least - 1)
+            value = math.nan
         if least <= value <= most:
             return value
-        what = "a whole number" if kind is int else "a number"
         self.problems.append(f"{name} must be {what} from {least:g} to {most:g}, not {raw!r}.")
         return default
 
@@ -182,7 +180,6 @@ def _read(reader: _Reader) -> Settings:
         delivery_lease_seconds=reader.whole("DELIVERY_LEASE_SECONDS", Settings.delivery_lease_seconds),
         unknown_resend_seconds=reader.whole("UNKNOWN_RESEND_SECONDS", Settings.unknown_resend_seconds),
         bounce_address=reader.optional("BOUNCE_ADDRESS"),
-        sender_threads=reader.flag("SENDER_THREADS", default=True),
     )
 
 
@@ -211,11 +208,11 @@ def _production_refusals(settings: Settings, environ: Mapping[str, str]) -> Iter
         yield "SECRET_KEYS must be set in production; `python3 -c 'import secrets; print(secrets.token_urlsafe(48))'`."
     if any(len(key) < MIN_KEY_LENGTH for key in settings.secret_keys):
         yield f"SECRET_KEYS: each key must have at least {MIN_KEY_LENGTH} characters in production."
+    encrypted = settings.mail_use_tls or settings.mail_use_ssl
     if settings.mail_server is None:
         yield "MAIL_SERVER must be set in production: the local mailbox is for development only."
-    elif not (settings.mail_use_tls or settings.mail_use_ssl or settings.mail_allow_plaintext):
-        if not is_loopback(settings.mail_server):
-            yield "MAIL_USE_TLS or MAIL_USE_SSL must be on: plain-text SMTP to another host needs MAIL_ALLOW_PLAINTEXT."
+    elif not (encrypted or settings.mail_allow_plaintext or is_loopback(settings.mail_server)):
+        yield "MAIL_USE_TLS or MAIL_USE_SSL must be on: plain-text SMTP to another host needs MAIL_ALLOW_PLAINTEXT."
     for name in ("PUBLIC_URL", "MAIL_DEFAULT_SENDER", "POSTAL_ADDRESS"):
         if not environ.get(name, "").strip():
             yield f"{name} must be set in production."

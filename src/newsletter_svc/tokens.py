@@ -47,6 +47,11 @@ class Keyring:
         """The id of the key that signs now."""
         return self._newest
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The ids of all keys, newest first."""
+        return tuple(self._keys)
+
     def issue(self, purpose: Purpose, payload: Any) -> str:
         """A URL-safe token that carries `payload` (readable by anybody who holds it) for `purpose`."""
         return str(self._serializer(purpose).dumps(payload))

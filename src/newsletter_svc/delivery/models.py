@@ -52,6 +52,8 @@ class Delivery(Base):
     """With its angle brackets; fixed here, so that every retry is recognised as the same message."""
     status: Mapped[Status] = mapped_column(String(20), default=Status.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
+    resends: Mapped[int] = mapped_column(default=0)
+    """How often it was sent again without knowing how the time before had ended: once at most."""
     due_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     """After this there is no point in sending it: a sign-in link would arrive dead."""

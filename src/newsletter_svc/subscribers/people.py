@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from newsletter_svc.db import insert_if_absent
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import Subscriber
 
@@ -15,9 +15,8 @@ def find_or_add(session: Session, address: Address, *, now: datetime) -> Subscri
 
     The same two statements run for known and unknown addresses, and two requests at once make one row.
     """
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     values = {"email": address.text, "email_key": address.key, "name": "", "created_at": now}
-    session.execute(insert(Subscriber).values(values).on_conflict_do_nothing(index_elements=["email_key"]))
+    insert_if_absent(session, Subscriber, values, unique=["email_key"])
     return session.scalars(select(Subscriber).where(Subscriber.email_key == address.key)).one()
 
 

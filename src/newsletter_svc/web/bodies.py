@@ -92,7 +92,7 @@ def _json() -> dict[str, Any]:
 def _form(model: type[BaseModel]) -> dict[str, Any]:
     if request.mimetype not in FORM_TYPES:
         raise UnsupportedMediaType("Send JSON or an HTML form.")
-    known = {name: request.form[name] for name in model.model_fields if name in request.form}
+    known: dict[str, Any] = {name: request.form[name] for name in model.model_fields if name in request.form}
     if "newsletters" in known:
         known["newsletters"] = [slug for slug in request.form.getlist("newsletters") if slug]
     return known

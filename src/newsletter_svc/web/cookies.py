@@ -3,7 +3,8 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from flask import Response, request
+from flask import request
+from werkzeug.wrappers import Response
 
 from newsletter_svc.auth import sessions
 from newsletter_svc.web.state import parts
@@ -40,9 +41,7 @@ def put(response: Response, cookie: Cookie, value: str) -> None:
 
 
 def remove(response: Response, cookie: Cookie) -> None:
-    response.delete_cookie(
-        _name(cookie), secure=parts().settings.secure_cookies, httponly=True, samesite="Lax"
-    )
+    response.delete_cookie(_name(cookie), secure=parts().settings.secure_cookies, httponly=True, samesite="Lax")
 
 
 def _name(cookie: Cookie) -> str:

@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify, make_response, render_template
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import LinkGone
@@ -116,7 +117,9 @@ def install(app: Flask) -> None:
     """Let the application answer every failure by the table."""
 
     @app.errorhandler(Exception)
-    def handle(error: Exception) -> Response:
+    def handle(error: Exception) -> WerkzeugResponse:
+        if isinstance(error, HTTPException) and (error.code or 500) < HTTPStatus.BAD_REQUEST:
+            return error.get_response()  # A redirect that the router makes is no failure.
         problem = problem_of(error)
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             # The class and the place, not the text: texts of database errors quote rows, and rows hold addresses.

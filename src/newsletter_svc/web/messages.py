@@ -78,7 +78,5 @@ messages = Blueprint("messages", __name__)
 def all_messages() -> Response:
     """Codes, sentences and query strings, so that a frontend never types one."""
     listed = [{"code": code, "message": sentence(code), "query": query(code)} for code in Code]
-    failures = [
-        {"action": action, "success": "false"} for action in ACTIONS.values()
-    ]
+    failures = [{"action": action, "success": "false"} for action in ACTIONS.values()]
     return jsonify({"messages": listed, "link_gone": {"message": LINK_GONE, "queries": failures}})

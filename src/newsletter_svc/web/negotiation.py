@@ -8,5 +8,4 @@ def wants_json() -> bool:
     if request.is_json or request.path.startswith("/api/"):
         return True
     accepted = request.accept_mimetypes
-    problem = accepted["application/problem+json"] if "application/problem+json" in accepted else 0
-    return max(accepted["application/json"], problem) > accepted["text/html"]
+    return max(accepted["application/json"], accepted["application/problem+json"]) > accepted["text/html"]

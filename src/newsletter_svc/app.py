@@ -1,0 +1,89 @@
+"""Puts the service together; the only file that knows all others."""
+
+import os
+import sys
+from functools import partial
+
+import click
+from flask import Flask
+
+from newsletter_svc import logs
+from newsletter_svc import settings as settings_module
+from newsletter_svc.auth import letters as auth_letters
+from newsletter_svc.auth.asking import Kind
+from newsletter_svc.cli import newsletter
+from newsletter_svc.cli.program import Program
+from newsletter_svc.db import Database
+from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.jobs.waking import Waker
+from newsletter_svc.links import Links
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.mail.transport import Mail, open_mail
+from newsletter_svc.parts import Parts
+from newsletter_svc.settings import Settings, SettingsError
+from newsletter_svc.tokens import Keyring
+from newsletter_svc.web import doors, errors, health, magic_links, messages, protection, sessions, unsubscribing
+from newsletter_svc.web.state import EXTENSION
+
+PUBLIC_BODY_BYTES = 64 * 1024
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The service as a WSGI application. It starts no thread: senders start after the fork. Raises SettingsError."""
+    settings = settings or settings_module.load(os.environ)
+    app = Flask("newsletter_svc.web")
+    app.config.update(MAX_CONTENT_LENGTH=PUBLIC_BODY_BYTES, MAX_FORM_MEMORY_SIZE=PUBLIC_BODY_BYTES)
+    app.extensions[EXTENSION] = _assemble(settings, open_mail(app, settings))
+    protection.install(app, settings)
+    errors.install(app)
+    _register_pages(app)
+    return app
+
+
+def _assemble(settings: Settings, mail: Mail) -> Parts:
+    database = Database(settings.database_url)
+    keyring = Keyring(settings.secret_keys, environment=settings.env)
+    links = Links(settings, keyring)
+    composer = Composer(settings)
+    link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring, timezone=settings.timezone)
+    sender = Sender(
+        database=database,
+        transport=mail,
+        composer=composer,
+        keyring=keyring,
+        settings=settings,
+        letters=dict.fromkeys(Kind, link_letters),
+        wanted=dict.fromkeys(Kind, auth_letters.still_wanted),
+    )
+    return Parts(settings, database, keyring, links, composer, sender, wake=Waker())
+
+
+def _register_pages(app: Flask) -> None:
+    for blueprint in (
+        doors.doors,
+        magic_links.magic_links,
+        sessions.browser_sessions,
+        unsubscribing.unsubscribing,
+        messages.messages,
+        health.health,
+    ):
+        app.register_blueprint(blueprint)
+    publication = app.extensions[EXTENSION].composer.publication
+    app.context_processor(lambda: {"publication": publication})
+
+
+def main() -> None:
+    """The `newsletter` command."""
+    logs.configure()
+
+    def parts_of(settings: Settings) -> Parts:
+        parts: Parts = create_app(settings).extensions[EXTENSION]
+        return parts
+
+    try:
+        newsletter(obj=Program(partial(settings_module.load, os.environ), parts_of))
+    except SettingsError as error:
+        click.echo("The settings are not right:", err=True)
+        for problem in error.problems:
+            click.echo(f"  - {problem}", err=True)
+        sys.exit(1)

@@ -1,0 +1,118 @@
+"""Asking for a magic link: the row, and the mail that is owed for it."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from newsletter_svc.auth import secrets as link_secrets
+from newsletter_svc.auth.models import Door, MagicLink
+from newsletter_svc.delivery import ledger
+from newsletter_svc.delivery.models import Lane
+from newsletter_svc.subscribers import newsletters, people, subscriptions
+from newsletter_svc.subscribers.addresses import Address
+from newsletter_svc.subscribers.models import Newsletter, Subscriber
+from newsletter_svc.tokens import Keyring, fingerprint
+
+SIGN_IN_LIFETIME = timedelta(minutes=20)
+CONFIRMATION_LIFETIME = timedelta(hours=48)
+
+
+class Kind(StrEnum):
+    """The mails of this feature, each with its folder under templates/email."""
+
+    CONFIRM_SUBSCRIPTION = "confirm_subscription"
+    ALREADY_SUBSCRIBED = "already_subscribed"
+    SIGN_UP = "sign_up"
+    SIGN_IN = "sign_in"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a form said, checked."""
+
+    door: Door
+    address: Address
+    name: str = ""
+    newsletters: Sequence[str] = ()
+    redirect: str = "/"
+    asked_from: str = ""
+    """The asking browser in a reader's words, such as `Firefox on Linux`."""
+
+
+def request_link(session: Session, request: Request, *, keyring: Keyring, message_domain: str, now: datetime) -> str:
+    """Owe this address the mail that fits, and return the pre-session secret of whoever asked.
+
+    Known and unknown addresses take the same statements here, and nothing is sent: the mail leaves later, by the
+    ledger. Raises UnknownNewsletter.
+    """
+    named = newsletters.get_all(session, request.newsletters) if _names_newsletters(request) else []
+    subscriber = people.find_or_add(session, request.address, now=now)
+    confirmed = subscriptions.confirmed_ids(session, subscriber.id)
+    kind = _fitting_kind(request.door, subscriber, named, confirmed)
+    presession = pretend()
+    link = _new_link(request, kind, subscriber, named, presession=presession, keyring=keyring, now=now)
+    session.add(link)
+    session.flush()
+    ledger.enqueue(
+        session,
+        key=f"{kind}:{link.id}",
+        kind=kind,
+        lane=Lane.TRANSACTIONAL,
+        recipient=subscriber.email,
+        subscriber_id=subscriber.id,
+        subject_id=link.id,
+        message_domain=message_domain,
+        now=now,
+        expires_at=link.expires_at,
+    )
+    return presession
+
+
+def pretend() -> str:
+    """A pre-session secret for an answer that looks like the others and leads nowhere."""
+    return secrets.token_urlsafe(32)
+
+
+def _names_newsletters(request: Request) -> bool:
+    return request.door == Door.SUBSCRIBE or bool(request.newsletters)
+
+
+def _fitting_kind(door: Door, subscriber: Subscriber, named: Sequence[Newsletter], confirmed: set[int]) -> Kind:
+    if door == Door.SUBSCRIBE:
+        has_all = subscriber.is_known and all(newsletter.id in confirmed for newsletter in named)
+        return Kind.ALREADY_SUBSCRIBED if has_all else Kind.CONFIRM_SUBSCRIPTION
+    return Kind.SIGN_IN if subscriber.is_known else Kind.SIGN_UP
+
+
+def _new_link(
+    request: Request,
+    kind: Kind,
+    subscriber: Subscriber,
+    named: Sequence[Newsletter],
+    *,
+    presession: str,
+    keyring: Keyring,
+    now: datetime,
+) -> MagicLink:
+    link_id = uuid4().hex
+    confirms = kind in (Kind.CONFIRM_SUBSCRIPTION, Kind.SIGN_UP)
+    nonce = link_secrets.nonce(keyring, link_id, key_id=keyring.newest)
+    return MagicLink(
+        id=link_id,
+        door=request.door,
+        key_id=keyring.newest,
+        nonce_hash=fingerprint(nonce),
+        presession_hash=fingerprint(presession),
+        subscriber_id=subscriber.id,
+        newsletter_ids=[newsletter.id for newsletter in named] if confirms else [],
+        name=request.name,
+        redirect=request.redirect,
+        asked_from=request.asked_from,
+        created_at=now,
+        expires_at=now + (CONFIRMATION_LIFETIME if kind == Kind.CONFIRM_SUBSCRIPTION else SIGN_IN_LIFETIME),
+    )

@@ -1,0 +1,15 @@
+"""The `newsletter` command: one file a subject. Each command is handed the service's parts."""
+
+import click
+
+from newsletter_svc.cli import api_keys, database, running
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="newsletter-svc")
+def newsletter() -> None:
+    """Run the newsletter service and look after it."""
+
+
+for command in (database.db, running.serve, running.worker, api_keys.api_key):
+    newsletter.add_command(command)

@@ -1,0 +1,34 @@
+"""The envelope sender: for machines, naming the delivery, so that a bounce finds its way back (VERP)."""
+
+import hmac
+
+from newsletter_svc.tokens import Keyring
+
+MAC_DIGITS = 16
+
+
+def sender_for(delivery_id: int, *, bounce_address: str | None, default: str, keyring: Keyring) -> str:
+    """`bounces+2f.9c0d...@example.org` for delivery 47; the plain sender where no BOUNCE_ADDRESS is set.
+
+    Hexadecimal, since servers on the way back may change the case of a local part; at most 64 octets of it.
+    """
+    if bounce_address is None:
+        return default
+    local, _, domain = bounce_address.rpartition("@")
+    return f"{local}+{delivery_id:x}.{_mac(delivery_id, keyring, keyring.newest)}@{domain}"
+
+
+def delivery_of(address: str, *, keyring: Keyring) -> int | None:
+    """The delivery that an envelope sender of ours names; None for a forged one."""
+    tag = address.rpartition("@")[0].rpartition("+")[2].lower()
+    number, _, mac = tag.partition(".")
+    try:
+        delivery_id = int(number, 16)
+    except ValueError:
+        return None
+    good = [hmac.compare_digest(mac.encode(), _mac(delivery_id, keyring, key).encode()) for key in keyring.all]
+    return delivery_id if any(good) else None
+
+
+def _mac(delivery_id: int, keyring: Keyring, key: str) -> str:
+    return keyring.derive(key, "verp", str(delivery_id)).hex()[:MAC_DIGITS]

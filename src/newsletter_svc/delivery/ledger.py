@@ -1,0 +1,177 @@
+"""The ledger: what is owed, who has taken it, and how it ended. Every change of a delivery's status stands here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, cast
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, CursorResult, and_, case, or_, select, update
+from sqlalchemy.orm import Session
+
+from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
+
+
+class StillWanted(Protocol):
+    """Which of these deliveries (by id) their readers still want. Features hand it over; delivery knows only kinds."""
+
+    def __call__(self, session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]: ...
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who takes deliveries, and for how many seconds they are theirs."""
+
+    worker: str
+    seconds: int
+
+
+def enqueue(
+    session: Session,
+    *,
+    key: str,
+    kind: str,
+    lane: Lane,
+    recipient: str,
+    subscriber_id: int | None,
+    subject_id: str,
+    message_domain: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> Delivery:
+    """Owe one message, in the transaction of whatever caused it."""
+    delivery = Delivery(
+        key=key,
+        kind=kind,
+        lane=lane,
+        recipient=recipient,
+        subscriber_id=subscriber_id,
+        subject_id=subject_id,
+        message_id=f"<{uuid4().hex}@{message_domain}>",
+        status=Status.PENDING,
+        due_at=now,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    session.add(delivery)
+    session.flush()
+    return delivery
+
+
+def is_due(lane: Lane, now: datetime) -> ColumnElement[bool]:
+    """Owed now: waiting, to be tried again, never answered (once), or taken by somebody whose lease ran out."""
+    waiting = and_(Delivery.status.in_([Status.PENDING, Status.RETRY]), Delivery.due_at <= now)
+    unanswered = and_(Delivery.status == Status.UNKNOWN, Delivery.resends == 0, Delivery.due_at <= now)
+    abandoned = and_(Delivery.status == Status.CLAIMED, Delivery.leased_until <= now)
+    return and_(Delivery.lane == lane, or_(waiting, unanswered, abandoned))
+
+
+def anything_due(session: Session, lane: Lane, *, now: datetime) -> bool:
+    return session.scalars(select(Delivery.id).where(is_due(lane, now)).limit(1)).first() is not None
+
+
+def claim(
+    session: Session,
+    lane: Lane,
+    *,
+    lease: Lease,
+    limit: int,
+    wanted: Mapping[str, StillWanted],
+    now: datetime,
+) -> list[Delivery]:
+    """Take up to `limit` due deliveries; nobody else gets them until the lease runs out.
+
+    Those that must not go out any more (suppressed, unsubscribed, too late) are ended here and not returned.
+    """
+    chosen = (
+        select(Delivery.id)
+        .where(is_due(lane, now))
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        # A CTE is read once. As a plain subquery PostgreSQL may run it again and lock more rows than the limit.
+        .cte("chosen")
+    )
+    taken = session.scalars(
+        update(Delivery)
+        .where(Delivery.id.in_(select(chosen.c.id)))
+        .values(
+            status=Status.CLAIMED,
+            claimed_by=lease.worker,
+            leased_until=now + timedelta(seconds=lease.seconds),
+            attempts=Delivery.attempts + 1,
+            resends=case((Delivery.status == Status.UNKNOWN, Delivery.resends + 1), else_=Delivery.resends),
+        )
+        .returning(Delivery)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).all()
+    return _without_unwanted(session, sorted(taken, key=lambda row: row.id), wanted, now)
+
+
+def _without_unwanted(
+    session: Session, taken: list[Delivery], wanted: Mapping[str, StillWanted], now: datetime
+) -> list[Delivery]:
+    keys = {delivery.recipient.lower() for delivery in taken}
+    suppressed = set(session.scalars(select(Suppression.email_key).where(Suppression.email_key.in_(keys))))
+    good: list[Delivery] = []
+    for kind in sorted({delivery.kind for delivery in taken}):
+        same_kind = [delivery for delivery in taken if delivery.kind == kind]
+        still_wanted = wanted[kind](session, same_kind, now=now) if kind in wanted else {row.id for row in same_kind}
+        for delivery in same_kind:
+            if delivery.recipient.lower() in suppressed:
+                _end(delivery, Status.SUPPRESSED, reason="suppressed", now=now)
+            elif delivery.id not in still_wanted:
+                _end(delivery, Status.CANCELLED, reason="not_wanted", now=now)
+            elif delivery.expires_at is not None and delivery.expires_at <= now:
+                _end(delivery, Status.FAILED, reason="expired", now=now)
+            else:
+                good.append(delivery)
+    return sorted(good, key=lambda row: row.id)
+
+
+def _end(delivery: Delivery, status: Status, *, reason: str, now: datetime) -> None:
+    delivery.status = status
+    delivery.reason = reason
+    delivery.finished_at = now
+    delivery.claimed_by = None
+    delivery.leased_until = None
+
+
+def mark_sent(session: Session, delivery: Delivery, *, reply: str, now: datetime) -> bool:
+    """The server has accepted it, with this reply."""
+    return _mark(session, delivery, status=Status.SENT, reply=reply, reason=None, finished_at=now)
+
+
+def mark_failed(session: Session, delivery: Delivery, *, reason: str, reply: str | None, now: datetime) -> bool:
+    """It will not be tried again."""
+    return _mark(session, delivery, status=Status.FAILED, reply=reply, reason=reason, finished_at=now)
+
+
+def mark_retry(
+    session: Session, delivery: Delivery, *, reason: str, reply: str | None, due_at: datetime, attempted: bool = True
+) -> bool:
+    """Try again at `due_at`. An attempt that never reached the reader's server may be taken back."""
+    attempts = Delivery.attempts if attempted else Delivery.attempts - 1
+    return _mark(session, delivery, status=Status.RETRY, reply=reply, reason=reason, due_at=due_at, attempts=attempts)
+
+
+def mark_unknown(session: Session, delivery: Delivery, *, resend_at: datetime) -> bool:
+    """The final dot went out and no reply was seen: sent once more at `resend_at`, then left to the operator."""
+    return _mark(session, delivery, status=Status.UNKNOWN, reply=None, reason="no_reply", due_at=resend_at)
+
+
+def give_back(session: Session, delivery: Delivery) -> bool:
+    """Not touched after all: as it was before the claim."""
+    return _mark(session, delivery, status=Status.PENDING, attempts=Delivery.attempts - 1)
+
+
+def _mark(session: Session, delivery: Delivery, **values: object) -> bool:
+    # A worker that overslept its lease must not overwrite what its successor wrote: only the claim's owner marks.
+    result = session.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery.id, Delivery.status == Status.CLAIMED)
+        .where(Delivery.claimed_by == delivery.claimed_by)
+        .values(claimed_by=None, leased_until=None, **values)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(cast(CursorResult[Any], result).rowcount)

@@ -1,0 +1,61 @@
+"""How an attempt ended, and what that makes of the delivery's row."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from newsletter_svc.delivery import ledger, retries, suppressions
+from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.delivery.verdicts import Verdict, judge, reason
+from newsletter_svc.mail.failures import OutcomeUnknown, Refusal, ServerUnavailable
+from newsletter_svc.mail.replies import Reply
+
+log = structlog.get_logger()
+
+
+def accepted(session: Session, delivery: Delivery, reply: str, *, now: datetime) -> None:
+    ledger.mark_sent(session, delivery, reply=reply, now=now)
+    log.info("delivery_sent", delivery=delivery.id, kind=delivery.kind, attempts=delivery.attempts)
+
+
+def refused(session: Session, delivery: Delivery, refusal: Refusal, *, now: datetime) -> None:
+    """The server spoke about this one message: later, never again, or never again to this address."""
+    reply = refusal.reply or Reply(450, None, "")
+    verdict = judge(reply)
+    again = retries.after_refusal(delivery, now=now) if verdict == Verdict.SOFT else None
+    if again is not None:
+        ledger.mark_retry(session, delivery, reason=reason(reply), reply=str(reply), due_at=again)
+    else:
+        ledger.mark_failed(session, delivery, reason=reason(reply), reply=str(reply), now=now)
+    if verdict == Verdict.HARD:
+        suppressions.add(session, delivery.recipient, reason=f"hard_bounce {reason(reply)}", now=now)
+    log.info("delivery_refused", delivery=delivery.id, kind=delivery.kind, verdict=verdict, reason=reason(reply))
+
+
+def postponed(
+    session: Session, deliveries: Sequence[Delivery], failure: ServerUnavailable, *, due_at: datetime
+) -> None:
+    """The server could not be reached: everything stays owed, and nobody's attempts are counted."""
+    for delivery in deliveries:
+        ledger.mark_retry(
+            session, delivery, reason="server_unavailable", reply=failure.text, due_at=due_at, attempted=False
+        )
+    log.warning("server_unavailable", stage=failure.stage, cause=failure.text, deliveries=len(deliveries))
+
+
+def unanswered(
+    session: Session, delivery: Delivery, failure: OutcomeUnknown, *, unknown_resend_seconds: int, now: datetime
+) -> None:
+    """Accepted or not, nobody knows."""
+    again = retries.after_no_reply(delivery, unknown_resend_seconds=unknown_resend_seconds, now=now)
+    ledger.mark_unknown(session, delivery, resend_at=again)
+    log.warning("delivery_unknown", delivery=delivery.id, kind=delivery.kind, cause=failure.text)
+
+
+def unsendable(session: Session, delivery: Delivery, error: Exception, *, now: datetime) -> None:
+    """No mail can be made of it. The class tells enough: a message might quote an address."""
+    what = f"unsendable: {type(error).__name__}"[:60]
+    ledger.mark_failed(session, delivery, reason=what, reply=None, now=now)
+    log.error("delivery_unsendable", delivery=delivery.id, kind=delivery.kind, error=type(error).__name__)

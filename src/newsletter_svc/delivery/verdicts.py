@@ -1,0 +1,37 @@
+"""What a mail server's refusal means for the delivery and for the address, as data (RFC 3463)."""
+
+from enum import StrEnum
+
+from newsletter_svc.mail.replies import Reply
+
+
+class Verdict(StrEnum):
+    HARD = "hard"
+    """No such mailbox: never again to this address."""
+    SOFT = "soft"
+    """Not now: try this delivery again."""
+    FAILED = "failed"
+    """This message will not be taken, which says nothing about the address."""
+
+
+HARD = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+SOFT = frozenset({"5.2.2", "5.3.1", "5.0.0"})
+SOFT_CLASSES = ("4.", "5.4.")
+
+
+def judge(reply: Reply) -> Verdict:
+    """What a refusal means. The enhanced status code is believed before the basic one.
+
+    A bare 550 may speak of the mailbox or of us: it ends the delivery and suppresses nobody.
+    """
+    if reply.enhanced is None:
+        return Verdict.SOFT if reply.is_transient else Verdict.FAILED
+    if reply.enhanced in HARD:
+        return Verdict.HARD
+    soft = reply.enhanced in SOFT or reply.enhanced.startswith(SOFT_CLASSES)
+    return Verdict.SOFT if soft else Verdict.FAILED
+
+
+def reason(reply: Reply) -> str:
+    """The code that counts, for reports: `5.1.1`, or `554` from a server that gives no more."""
+    return reply.enhanced or str(reply.code)

@@ -1,0 +1,37 @@
+"""Gunicorn's settings: several processes, each with its sender, which starts after the fork."""
+
+import os
+from typing import Any
+
+from newsletter_svc.jobs.threads import SenderThreads
+from newsletter_svc.web.state import EXTENSION
+
+_port = os.environ.get("PORT")
+bind = f"0.0.0.0:{_port}" if _port else "127.0.0.1:8000"
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+worker_class = "gthread"
+threads = 8
+# Each worker listens for itself. On one shared socket a single worker takes nearly all connections.
+reuse_port = True
+# Long enough for a message that waits for its mail server's reply; the host's own limit counts after it.
+graceful_timeout = 30
+# The access log prints paths, and paths hold tokens: it is off, and this format serves who turns it on.
+accesslog = None
+access_log_format = "%(t)s %(m)s %(s)s %(B)s %(M)sms"
+
+_senders: dict[int, SenderThreads] = {}
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start this worker's sender. Threads do not survive a fork, so none may be started before it."""
+    parts = worker.wsgi.extensions[EXTENSION]
+    sender = _senders[os.getpid()] = SenderThreads(parts.sender)
+    parts.wake.attach(sender.wake)
+    sender.start()
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """Let the message in flight end, and start nothing new."""
+    sender = _senders.pop(os.getpid(), None)
+    if sender is not None:
+        sender.stop(timeout=graceful_timeout)

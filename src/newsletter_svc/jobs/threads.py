@@ -1,0 +1,66 @@
+"""The sender inside a process: threads that sleep until something is due or somebody wakes them."""
+
+import threading
+
+import structlog
+
+from newsletter_svc.delivery.models import Lane
+from newsletter_svc.delivery.sender import Sender
+
+POLL_SECONDS = 1.0
+"""How often a sleeping thread looks for work that another process left: nobody wakes it across processes."""
+TROUBLE_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class SenderThreads:
+    """One thread for sign-in mail, which never waits behind a digest, and the others for digests.
+
+    Start it after a fork: threads do not survive one.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._wakes = {lane: threading.Event() for lane in Lane}
+        lanes = [Lane.TRANSACTIONAL] + [Lane.BULK] * max(1, sender.settings.mail_connections - 1)
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
+            for number, lane in enumerate(lanes)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Something is due now."""
+        for wake in self._wakes.values():
+            wake.set()
+
+    def stop(self, timeout: float = 30) -> bool:
+        """Let what is in flight end and start nothing new; False when that took longer than `timeout` seconds."""
+        self._sender.stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join(timeout)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self, lane: Lane) -> None:
+        while not self._sender.stopping.is_set():
+            self._wakes[lane].clear()
+            seconds = self._round(lane)
+            if seconds:
+                self._wakes[lane].wait(seconds)
+
+    def _round(self, lane: Lane) -> float:
+        """Run one round and say how long to sleep after it."""
+        try:
+            done = self._sender.run_round(lane)
+        except Exception as error:
+            # The class only: the text of a database error quotes rows, and rows hold addresses.
+            log.error("sender_trouble", lane=lane, error=type(error).__name__)
+            return TROUBLE_SECONDS
+        if done.pause:
+            return done.pause.total_seconds()
+        return 0 if done.handled else POLL_SECONDS

@@ -1,0 +1,30 @@
+"""The parts of a running service, put together by `app.py` and handed to views and commands."""
+
+from dataclasses import dataclass
+
+from newsletter_svc.db import Database
+from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.jobs.waking import Waker
+from newsletter_svc.links import Links
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.settings import Settings
+from newsletter_svc.tokens import Keyring
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that lives as long as the process."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    links: Links
+    composer: Composer
+    sender: Sender
+    wake: Waker
+    """Tell this process's sender, if it runs one, that something is due."""
+
+    @property
+    def message_domain(self) -> str:
+        """The right side of our Message-IDs: the domain that we send from."""
+        return self.settings.mail_default_sender.rpartition("@")[2]

@@ -1,0 +1,64 @@
+"""Who is signed in: `GET /session`, and signing out."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from sqlalchemy.orm import Session
+
+from newsletter_svc.auth import sessions
+from newsletter_svc.auth.sessions import SignedIn
+from newsletter_svc.clock import utcnow
+from newsletter_svc.subscribers import subscriptions
+from newsletter_svc.web import cookies, forgery
+from newsletter_svc.web.cookies import Cookie
+from newsletter_svc.web.state import parts
+
+browser_sessions = Blueprint("sessions", __name__)
+
+
+def signed_in(session: Session) -> SignedIn | None:
+    """Who makes this request, if it carries the cookie of a living session."""
+    secret = cookies.read(Cookie.SESSION)
+    return sessions.find(session, secret, now=utcnow()) if secret else None
+
+
+@browser_sessions.get("/session")
+def show() -> Response:
+    """Whether somebody is signed in, and who."""
+    with parts().database.reading() as session:
+        found = signed_in(session)
+        body = {"signed_in": found is not None, "subscriber": _subscriber(session, found) if found else None}
+    if found is not None and found.needs_touch:
+        with parts().database.transaction() as session:
+            sessions.touch(session, found.session_id, now=utcnow())
+    return jsonify(body)
+
+
+@browser_sessions.delete("/session")
+def end() -> Response:
+    """Sign out here, or with `?everywhere=true` in every browser."""
+    forgery.check_own_request()
+    response = Response(status=204)
+    sign_out(response, everywhere=request.args.get("everywhere") == "true")
+    return response
+
+
+def sign_out(response: Response, *, everywhere: bool = False) -> None:
+    """End the session on the server, so that a copied cookie is worth nothing, and take the cookie away."""
+    secret = cookies.read(Cookie.SESSION)
+    if secret:
+        with parts().database.transaction() as session:
+            found = signed_in(session)
+            if found is not None and everywhere:
+                sessions.end_all(session, found.subscriber.id, now=utcnow())
+            sessions.end(session, secret, now=utcnow())
+    cookies.remove(response, Cookie.SESSION)
+
+
+def _subscriber(session: Session, found: SignedIn) -> dict[str, Any]:
+    newsletters = subscriptions.confirmed_newsletters(session, found.subscriber.id)
+    return {
+        "email": found.subscriber.email,
+        "name": found.subscriber.name,
+        "newsletters": [newsletter.slug for newsletter in newsletters],
+    }
