@@ -46,11 +46,11 @@ class SmtpServer:
                 # Else the final dot, a packet of its own, waits up to 40 ms until the content is acknowledged.
                 smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with _failing_at(Stage.CONNECT):
-                smtp.ehlo_or_helo_if_needed()
+                _greet(smtp)
             if self.security is Security.STARTTLS:
                 with _failing_at(Stage.TLS):
                     smtp.starttls(context=self._context())
-                    smtp.ehlo_or_helo_if_needed()
+                    _greet(smtp)
             if self.username is not None:
                 with _failing_at(Stage.AUTH):
                     self._sign_in(smtp, self.username, self.password or "")
@@ -83,6 +83,15 @@ class SmtpServer:
             raise (SenderRefused if reply.is_permanent else ServerUnavailable)(Stage.AUTH, reply) from None
         except smtplib.SMTPException:
             raise SenderRefused(Stage.AUTH, cause="the server offers no way of signing in that we know") from None
+
+
+def _greet(smtp: smtplib.SMTP) -> None:
+    """Introduce us. Only a server that does not know EHLO is asked with HELO: smtplib would ask after a 421 as well."""
+    code, raw = smtp.ehlo()
+    if 500 <= code <= 599:
+        code, raw = smtp.helo()
+    if not 200 <= code <= 299:
+        raise smtplib.SMTPHeloError(code, raw)
 
 
 @contextlib.contextmanager

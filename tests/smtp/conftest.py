@@ -1,0 +1,13 @@
+"""What the tests over real SMTP share: a server to send to, and mails to send."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from fakes.smtp import Sink
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
