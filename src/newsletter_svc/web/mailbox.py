@@ -1,10 +1,7 @@
-"""The local mailbox: the mails that development keeps as files instead of sending them. Never part of production."""
+"""The local mailbox: pages over the mails that development keeps instead of sending them. Never part of production."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,15 +9,16 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 
 from newsletter_svc.settings import Settings
+from newsletter_svc.web import mail_files
+from newsletter_svc.web.mail_files import Mail
 from newsletter_svc.web.state import parts
 
 LISTED = 200
-MAX_BYTES = 2_000_000
-_HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+_HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
 
 mailbox = Blueprint("mailbox", __name__, url_prefix="/mailbox")
 
@@ -33,50 +31,10 @@ class View(StrEnum):
     SOURCE = "source"
 
 
-@dataclass(frozen=True)
-class Mail:
-    """One mail as a page shows it. What cannot be read is empty, never an error: the source tab shows all there is."""
-
-    name: str
-    subject: str
-    sender: str
-    recipient: str
-    arrived: datetime
-    text: str
-    html: str
-    source: str
-
-
-def read_mail(path: Path, *, zone: ZoneInfo) -> Mail:
-    """Read one file, however broken. Raises OSError when it cannot be opened."""
-    with path.open("rb") as file:
-        raw = file.read(MAX_BYTES)
-        arrived = datetime.fromtimestamp(path.stat().st_mtime, tz=zone)
-    message = message_from_bytes(raw, policy=policy.default)
-    return Mail(
-        name=path.name,
-        subject=_header(message, "Subject") or "(no subject)",
-        sender=_header(message, "From"),
-        recipient=_header(message, "To"),
-        arrived=arrived,
-        text=_part(message, "plain"),
-        html=_part(message, "html"),
-        source=raw.decode("utf-8", errors="replace"),
-    )
-
-
-@mailbox.before_request
-def only_where_mail_is_kept() -> None:
-    """Wherever mail goes out by SMTP, and so in production, there is nothing here."""
-    if parts().settings.mailbox_dir is None:
-        abort(404)
-
-
 @mailbox.get("/")
 def mails() -> str:
     """The list, newest first."""
-    newest = (_readable(path) for path in _files()[:LISTED])
-    return render_template("mailbox/list.html", mails=[mail for mail in newest if mail])
+    return render_template("mailbox/list.html", mails=mail_files.headings(_directory(), limit=LISTED))
 
 
 @mailbox.get("/<name>")
@@ -97,6 +55,12 @@ def page(name: str) -> Response:
     return response
 
 
+@mailbox.app_template_filter()
+def time_of(moment: datetime) -> str:
+    """`24 Nov 2026, 07:31:05`, in the publication's time zone."""
+    return f"{moment.astimezone(ZoneInfo(parts().settings.timezone)):%-d %b %Y, %H:%M:%S}"
+
+
 @mailbox.app_context_processor
 def mailbox_link() -> dict[str, str]:
     """Let every page of ours say where the mails are."""
@@ -112,49 +76,13 @@ def protect(response: Response) -> Response:
     return response
 
 
+def _directory() -> Path:
+    """Where mails are kept; wherever they go out by SMTP, and so in production, there is nothing to see."""
+    return parts().settings.mailbox_dir or abort(404)
+
+
 def _named(name: str) -> Mail:
-    # Only what the folder lists can be asked for, so a name never becomes a path of its own.
-    path = next((path for path in _files() if path.name == name), None)
-    mail = _readable(path) if path else None
-    return mail or abort(404)
-
-
-def _files() -> list[Path]:
-    """The mails, newest first: their names sort by the time at which they came."""
-    directory = parts().settings.mailbox_dir
-    assert directory is not None  # noqa: S101 - `only_where_mail_is_kept` has looked.
-    return sorted(directory.glob("*.eml"), key=lambda path: path.name, reverse=True)
-
-
-def _readable(path: Path) -> Mail | None:
-    try:
-        return read_mail(path, zone=ZoneInfo(parts().settings.timezone))
-    except OSError:  # Deleted between the listing and the reading, or not ours to read.
-        return None
-
-
-def _header(message: EmailMessage, name: str) -> str:
-    try:
-        return str(message[name] or "")
-    except Exception:
-        # The parser of headers fails in many ways on odd bytes, and an unreadable subject must not hide the others.
-        return ""
-
-
-def _part(message: EmailMessage, subtype: str) -> str:
-    """The text of the first part of this kind, whatever charset it claims to have."""
-    for part in message.walk():
-        if part.get_content_type() == f"text/{subtype}":
-            payload = part.get_payload(decode=True)
-            return _decoded(payload, part.get_content_charset("utf-8")) if isinstance(payload, bytes) else ""
-    return ""
-
-
-def _decoded(payload: bytes, charset: str) -> str:
-    try:
-        return payload.decode(charset, errors="replace")
-    except LookupError:
-        return payload.decode("utf-8", errors="replace")
+    return mail_files.mail_named(_directory(), name) or abort(404)
 
 
 def _opening_elsewhere(html: str) -> str:
