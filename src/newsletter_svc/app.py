@@ -22,7 +22,19 @@ from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
 from newsletter_svc.tokens import Keyring
-from newsletter_svc.web import doors, errors, health, magic_links, messages, protection, sessions, unsubscribing
+from newsletter_svc.web import (
+    demo,
+    doors,
+    errors,
+    health,
+    magic_links,
+    mailbox,
+    messages,
+    protection,
+    sessions,
+    site,
+    unsubscribing,
+)
 from newsletter_svc.web.state import EXTENSION
 
 PUBLIC_BODY_BYTES = 64 * 1024
@@ -68,6 +80,12 @@ def _register_pages(app: Flask) -> None:
         health.health,
     ):
         app.register_blueprint(blueprint)
+    settings = app.extensions[EXTENSION].settings
+    if not settings.is_production:
+        app.register_blueprint(site.site)
+    if settings.mailbox_dir is not None:
+        app.register_blueprint(mailbox.mailbox)
+        app.register_blueprint(demo.demo)
     publication = app.extensions[EXTENSION].composer.publication
     app.context_processor(lambda: {"publication": publication})
 
