@@ -2,7 +2,7 @@
 
 import click
 
-from newsletter_svc.cli import api_keys, database, running
+from newsletter_svc.cli import api_keys, articles, database, digests, newsletters, running
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -11,5 +11,13 @@ def newsletter() -> None:
     """Run the newsletter service and look after it."""
 
 
-for command in (database.db, running.serve, running.worker, api_keys.api_key):
+for command in (
+    database.db,
+    running.serve,
+    running.worker,
+    api_keys.api_key,
+    articles.articles,
+    digests.digest,
+    newsletters.newsletters,
+):
     newsletter.add_command(command)

@@ -13,12 +13,15 @@ from newsletter_svc.digests.models import DigestArticle, Edition
 from newsletter_svc.subscribers.models import Newsletter
 
 
+def find(session: Session, newsletter_id: int) -> Edition | None:
+    """The newsletter's edition; None while nobody has set a schedule or sent an issue."""
+    return session.scalars(
+        select(Edition).where(Edition.newsletter_id == newsletter_id).order_by(Edition.id).limit(1)
+    ).one_or_none()
+
+
 def edition_of(session: Session, newsletter_id: int, *, tz: str, now: datetime) -> Edition:
     """The newsletter's edition; where nobody has set a schedule, one that is sent by hand, dated in the zone `tz`."""
-    query = select(Edition).where(Edition.newsletter_id == newsletter_id).order_by(Edition.id).limit(1)
-    found = session.scalars(query).one_or_none()
-    if found is not None:
-        return found
     values = {
         "newsletter_id": newsletter_id,
         "frequency": Frequency.BY_HAND,
@@ -26,8 +29,12 @@ def edition_of(session: Session, newsletter_id: int, *, tz: str, now: datetime) 
         "schedule_set_at": now,
         "created_at": now,
     }
-    insert_if_absent(session, Edition, values, unique=["newsletter_id", "frequency"])
-    return session.scalars(query).one()
+    found = find(session, newsletter_id)
+    if found is None:
+        insert_if_absent(session, Edition, values, unique=["newsletter_id", "frequency"])
+        found = find(session, newsletter_id)
+    assert found is not None  # noqa: S101 - it was there, or has just been made by us or by somebody else.
+    return found
 
 
 def set_schedule(session: Session, newsletter_id: int, schedule: Schedule, *, now: datetime) -> Edition:

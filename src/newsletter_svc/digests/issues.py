@@ -6,6 +6,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import structlog
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from newsletter_svc.digests import editions, recipients
@@ -63,6 +64,13 @@ def publish(
     )
     log.info("digest_published", digest=digest.id, edition=edition.id, articles=len(carried), recipients=readers)
     return Published(digest.id, articles=len(carried), skipped=len(articles) - len(carried), recipients=readers)
+
+
+def latest_digest_id(session: Session, newsletter_id: int) -> int | None:
+    """The newsletter's last issue, whoever asked for it."""
+    return session.scalars(
+        select(func.max(Digest.id)).join(Edition).where(Edition.newsletter_id == newsletter_id)
+    ).one()
 
 
 def local_date(edition: Edition, now: datetime) -> date:

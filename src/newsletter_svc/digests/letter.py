@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc.delivery.models import Delivery
 from newsletter_svc.digests.content import KIND
 from newsletter_svc.digests.models import Digest, Edition
+from newsletter_svc.errors import NewsletterError
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, Rendered, Stream
@@ -16,6 +17,14 @@ from newsletter_svc.subscribers.models import Newsletter, Subscriber
 
 # Google's Feedback-ID wants a sender of 5 to 15 characters.
 _SENDER_MIN, _SENDER_MAX = 5, 15
+
+
+class UnknownDigest(NewsletterError):
+    """There is no digest with this number."""
+
+    def __init__(self, digest_id: int) -> None:
+        super().__init__(f"There is no issue {digest_id}.")
+        self.digest_id = digest_id
 
 
 @dataclass(frozen=True)
@@ -41,22 +50,12 @@ class DigestLetters:
         """The digest's frozen words with this reader's own parts filled in."""
         issue = self._issue(session, int(delivery.subject_id))
         subscriber = session.get_one(Subscriber, delivery.subscriber_id)
-        unsubscribe_url = self._links.unsubscribe(subscriber_id=subscriber.id, newsletter_id=issue.newsletter_id)
-        return Letter(
+        return write(
+            issue,
             recipient=Mailbox(delivery.recipient, subscriber.name),
-            rendered=self._composer.fill(issue.rendered, {"unsubscribe_url": unsubscribe_url}),
-            stream=Stream.DIGEST,
-            headers=self._headers(issue, unsubscribe_url),
-        )
-
-    def _headers(self, issue: Issue, unsubscribe_url: str) -> tuple[tuple[str, str], ...]:
-        return (
-            # RFC 8058 3.1: one https address and the constant that makes it one click.
-            ("List-Unsubscribe", f"<{unsubscribe_url}>"),
-            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-            # RFC 2919: constant for the newsletter, also when its title or our web address changes.
-            ("List-Id", f"<{issue.newsletter_slug}.{self._mail_domain}>"),
-            ("Feedback-ID", f"{issue.digest_id}:{issue.newsletter_slug}:{KIND}:{sender_id(self._mail_domain)}"),
+            unsubscribe_url=self._links.unsubscribe(subscriber_id=subscriber.id, newsletter_id=issue.newsletter_id),
+            composer=self._composer,
+            mail_domain=self._mail_domain,
         )
 
     def _issue(self, session: Session, digest_id: int) -> Issue:
@@ -67,8 +66,26 @@ class DigestLetters:
         return latest
 
 
+def write(issue: Issue, *, recipient: Mailbox, unsubscribe_url: str, composer: Composer, mail_domain: str) -> Letter:
+    """One reader's copy of the issue."""
+    return Letter(
+        recipient=recipient,
+        rendered=composer.fill(issue.rendered, {"unsubscribe_url": unsubscribe_url}),
+        stream=Stream.DIGEST,
+        headers=(
+            # RFC 8058 3.1: one https address and the constant that makes it one click.
+            ("List-Unsubscribe", f"<{unsubscribe_url}>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            # RFC 2919: constant for the newsletter, also when its title or our web address changes.
+            ("List-Id", f"<{issue.newsletter_slug}.{mail_domain}>"),
+            ("Feedback-ID", f"{issue.digest_id}:{issue.newsletter_slug}:{KIND}:{sender_id(mail_domain)}"),
+        ),
+    )
+
+
 def load_issue(session: Session, digest_id: int) -> Issue:
-    digest, newsletter = (
+    """What was frozen when the digest was made. Raises UnknownDigest."""
+    found = (
         session.execute(
             select(Digest, Newsletter)
             .join(Edition, Digest.edition_id == Edition.id)
@@ -76,8 +93,11 @@ def load_issue(session: Session, digest_id: int) -> Issue:
             .where(Digest.id == digest_id)
         )
         .tuples()
-        .one()
+        .one_or_none()
     )
+    if found is None:
+        raise UnknownDigest(digest_id)
+    digest, newsletter = found
     rendered = Rendered(digest.subject, digest.text_body, digest.html_body)
     return Issue(digest.id, newsletter.id, newsletter.slug, rendered)
 

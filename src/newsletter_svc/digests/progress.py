@@ -36,6 +36,11 @@ class Progress:
         return sum(self.counts.values())
 
     @property
+    def in_flight(self) -> int:
+        """How many some sender has taken and not yet marked."""
+        return self.counts[Status.CLAIMED]
+
+    @property
     def settled(self) -> int:
         """How many have come to their end: accepted, failed, suppressed or cancelled."""
         return self.total - sum(self.counts[status] for status in _OPEN)
@@ -55,16 +60,14 @@ def progress(session: Session, digest_id: int) -> Progress:
     )
 
 
-def unfinished(session: Session, digest_id: int, *, now: datetime) -> int:
-    """How many deliveries a sender has in hand, or could take now."""
+def anything_unfinished(session: Session, digest_id: int, *, now: datetime) -> bool:
+    """Whether a sender has something of it in hand, or could take something now."""
     in_hand = Delivery.status.in_([Status.PENDING, Status.CLAIMED])
-    due_again = (
-        Delivery.status.in_([Status.RETRY, Status.UNKNOWN])
-        & (Delivery.due_at <= now)
-        # One whose second try saw no reply either is left to the operator.
-        & ~((Delivery.status == Status.UNKNOWN) & (Delivery.resends > 0))
-    )
-    return session.scalars(select(func.count()).where(_of(digest_id), in_hand | due_again)).one()
+    again = (Delivery.status == Status.RETRY) & (Delivery.due_at <= now)
+    # Sent once more when no reply was seen; after that it is the operator's.
+    unanswered = (Delivery.status == Status.UNKNOWN) & (Delivery.due_at <= now) & (Delivery.resends == 0)
+    query = select(Delivery.id).where(_of(digest_id), in_hand | again | unanswered).limit(1)
+    return session.scalars(query).first() is not None
 
 
 def _failures(session: Session, digest_id: int) -> dict[str, int]:

@@ -1,0 +1,56 @@
+"""Issues for editors' eyes: what would be sent now, or what an issue that was made looks like."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from newsletter_svc.digests import editions, letter
+from newsletter_svc.digests.calendar import Frequency
+from newsletter_svc.digests.content import render_issue
+from newsletter_svc.digests.issues import Press, local_date
+from newsletter_svc.digests.letter import Issue
+from newsletter_svc.digests.models import Edition
+from newsletter_svc.links import Links
+from newsletter_svc.mail.message import Mailbox
+from newsletter_svc.subscribers.models import Newsletter
+
+_READER = Mailbox("reader@example.org", "A Reader")
+
+
+class Format(StrEnum):
+    HTML = "html"
+    TEXT = "text"
+    EML = "eml"
+
+
+def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press, now: datetime) -> Issue | None:
+    """What would be sent if an issue were made now; None when nothing is new. Nothing is stored."""
+    edition = editions.find(session, newsletter.id)
+    if edition is None:
+        # As it would be made with the first issue.
+        edition = Edition(newsletter_id=newsletter.id, frequency=Frequency.BY_HAND, tz=tz)
+    articles = editions.new_articles(session, edition)
+    if not articles:
+        return None
+    day = local_date(edition, now)
+    rendered, _ = render_issue(press.composer, edition, articles, title=newsletter.title, day=day)
+    return Issue(digest_id=0, newsletter_id=newsletter.id, newsletter_slug=newsletter.slug, rendered=rendered)
+
+
+def show(issue: Issue, wanted: Format, *, press: Press, links: Links, now: datetime) -> bytes:
+    """The issue as a reader would get it, but for the link to unsubscribe, which leads nowhere."""
+    preview = letter.write(
+        issue,
+        recipient=_READER,
+        unsubscribe_url=links.absolute("/unsubscribe/preview"),
+        composer=press.composer,
+        mail_domain=press.message_domain,
+    )
+    if wanted is Format.HTML:
+        return preview.rendered.html.encode()
+    if wanted is Format.TEXT:
+        return preview.rendered.text.encode()
+    message_id = f"<preview@{press.message_domain}>"
+    sender = f"preview@{press.message_domain}"
+    return press.composer.finish(preview, message_id=message_id, date=now, envelope_sender=sender).content
