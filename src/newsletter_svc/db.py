@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, DateTime, Dialect, MetaData, create_engine, event, make_url
+from sqlalchemy import CursorResult, DateTime, Dialect, Enum, MetaData, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -32,6 +33,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def word(kind: type[StrEnum]) -> Enum:
+    """The column type of a StrEnum: its value as text, without a type of the database's own to migrate."""
+    return Enum(kind, native_enum=False, length=20, values_callable=lambda members: [each.value for each in members])
 
 
 class Base(DeclarativeBase):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from newsletter_svc.db import Base
+from newsletter_svc.db import Base, word
 
 
 class Door(StrEnum):
@@ -24,7 +24,7 @@ class MagicLink(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Random. The link's nonce and its one-time code are made from it under the secret key."""
-    door: Mapped[Door] = mapped_column(String(20))
+    door: Mapped[Door] = mapped_column(word(Door))
     key_id: Mapped[str] = mapped_column(String(12))
     """Which secret key the nonce was made with, so that a rotation in between changes no link."""
     nonce_hash: Mapped[str] = mapped_column(String(64), unique=True)

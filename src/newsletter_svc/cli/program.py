@@ -34,8 +34,9 @@ def with_parts(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_obj
     @wraps(command)
     def run(program: Program, /, *arguments: Any, **options: Any) -> Any:
+        parts = program.parts
         try:
-            return command(program.parts, *arguments, **options)
+            return command(parts, *arguments, **options)
         except NewsletterError as error:
             raise click.ClickException(str(error)) from error
 

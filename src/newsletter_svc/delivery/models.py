@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from newsletter_svc.db import Base
+from newsletter_svc.db import Base, word
 
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -43,14 +43,14 @@ class Delivery(Base):
     key: Mapped[str] = mapped_column(String(100), unique=True)
     """Says what would be the same message again, such as `digest:7:1234`."""
     kind: Mapped[str] = mapped_column(String(40))
-    lane: Mapped[Lane] = mapped_column(String(20))
+    lane: Mapped[Lane] = mapped_column(word(Lane))
     subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id", ondelete="SET NULL"), index=True)
     subject_id: Mapped[str] = mapped_column(String(40))
     """The row that the letter is made from: a magic link's id, a digest's id."""
     recipient: Mapped[str] = mapped_column(String(320))
     message_id: Mapped[str] = mapped_column(String(200))
     """With its angle brackets; fixed here, so that every retry is recognised as the same message."""
-    status: Mapped[Status] = mapped_column(String(20), default=Status.PENDING)
+    status: Mapped[Status] = mapped_column(word(Status), default=Status.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
     resends: Mapped[int] = mapped_column(default=0)
     """How often it was sent again without knowing how the time before had ended: once at most."""

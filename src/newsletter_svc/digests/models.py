@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from newsletter_svc.db import Base
+from newsletter_svc.db import Base, word
 from newsletter_svc.digests.calendar import Frequency, Schedule, Weekday
 
 
@@ -23,7 +23,7 @@ class Edition(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     newsletter_id: Mapped[int] = mapped_column(ForeignKey("newsletters.id", ondelete="CASCADE"))
-    frequency: Mapped[Frequency] = mapped_column(String(20))
+    frequency: Mapped[Frequency] = mapped_column(word(Frequency))
     weekday: Mapped[int | None]
     """0 is Monday; only for weekly editions."""
     at: Mapped[time | None]
@@ -82,6 +82,6 @@ class EditionRun(Base):
 
     edition_id: Mapped[int] = mapped_column(ForeignKey("editions.id", ondelete="CASCADE"), primary_key=True)
     slot_date: Mapped[date] = mapped_column(primary_key=True)
-    outcome: Mapped[RunOutcome] = mapped_column(String(20))
+    outcome: Mapped[RunOutcome] = mapped_column(word(RunOutcome))
     digest_id: Mapped[int | None] = mapped_column(ForeignKey("digests.id", ondelete="SET NULL"))
     ran_at: Mapped[datetime]

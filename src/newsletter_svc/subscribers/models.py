@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from newsletter_svc.db import Base
+from newsletter_svc.db import Base, word
 
 
 class SubscriptionStatus(StrEnum):
@@ -56,7 +56,7 @@ class Subscription(Base):
     newsletter_id: Mapped[int] = mapped_column(
         ForeignKey("newsletters.id", ondelete="CASCADE"), primary_key=True, index=True
     )
-    status: Mapped[SubscriptionStatus] = mapped_column(String(20), default=SubscriptionStatus.UNCONFIRMED)
+    status: Mapped[SubscriptionStatus] = mapped_column(word(SubscriptionStatus), default=SubscriptionStatus.UNCONFIRMED)
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]

@@ -1,0 +1,94 @@
+"""The fixtures that most tests share: settings, a migrated database, the application, and what it has sent."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import make_url, text
+
+from newsletter_svc import migrations
+from newsletter_svc.app import create_app
+from newsletter_svc.clock import utcnow
+from newsletter_svc.db import Base, Database
+from newsletter_svc.parts import Parts
+from newsletter_svc.settings import Settings
+from newsletter_svc.subscribers import newsletters
+from newsletter_svc.web.state import EXTENSION
+from tests.inbox import Inbox
+
+KEY = "a key for tests that is long enough to sign with"
+POSTGRES = os.environ.get("TEST_POSTGRES_URL")
+"""Set: every test that has a database has it on this server. Unset: SQLite."""
+
+
+@pytest.fixture(scope="session")
+def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with all tables and the default newsletter, made once."""
+    url = POSTGRES or f"sqlite:///{tmp_path_factory.mktemp('database')}/migrated.db"
+    database = Database(url)
+    if POSTGRES:
+        with database.engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+    migrations.upgrade(database)
+    database.dispose()
+    return url
+
+
+@pytest.fixture
+def database_url(migrated_url: str, tmp_path: Path) -> str:
+    """A migrated database of this test's own, with the newsletter `briefing` and nothing else."""
+    if POSTGRES:
+        url = migrated_url
+    else:
+        url = f"sqlite:///{tmp_path}/test.db"
+        shutil.copy(make_url(migrated_url).database or "", tmp_path / "test.db")
+    database = Database(url)
+    with database.transaction() as session:
+        if POSTGRES:
+            tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+            session.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        newsletters.ensure_default(session, now=utcnow())
+    database.dispose()
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Development with the local mailbox, so that a test finds what was sent as files."""
+    return Settings(secret_keys=(KEY,), database_url=database_url, var_dir=tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    application = create_app(settings)
+    yield application
+    application.extensions[EXTENSION].database.dispose()
+
+
+@pytest.fixture
+def parts(app: Flask) -> Parts:
+    found: Parts = app.extensions[EXTENSION]
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def inbox(parts: Parts) -> Inbox:
+    """What was sent, as a reader's mail program shows it; looking first sends what is due."""
+    return Inbox(parts)
