@@ -15,6 +15,9 @@ from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.digests import content as digest_content
+from newsletter_svc.digests import recipients as digest_recipients
+from newsletter_svc.digests.letter import DigestLetters
 from newsletter_svc.jobs.waking import Waker
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
@@ -58,14 +61,15 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     links = Links(settings, keyring)
     composer = Composer(settings)
     link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring, timezone=settings.timezone)
+    digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
     sender = Sender(
         database=database,
         transport=mail,
         composer=composer,
         keyring=keyring,
         settings=settings,
-        letters=dict.fromkeys(Kind, link_letters),
-        wanted=dict.fromkeys(Kind, auth_letters.still_wanted),
+        letters={**dict.fromkeys(Kind, link_letters), digest_content.KIND: digest_letters},
+        wanted={**dict.fromkeys(Kind, auth_letters.still_wanted), digest_content.KIND: digest_recipients.still_wanted},
     )
     return Parts(settings, database, keyring, links, composer, sender, wake=Waker())
 

@@ -27,4 +27,4 @@ class Parts:
     @property
     def message_domain(self) -> str:
         """The right side of our Message-IDs: the domain that we send from."""
-        return self.settings.mail_default_sender.rpartition("@")[2]
+        return self.settings.message_domain

@@ -71,6 +71,11 @@ class Settings:
         return self.var_dir / "mailbox" if self.mail_server is None and not self.is_production else None
 
     @property
+    def message_domain(self) -> str:
+        """The right side of our Message-IDs and List-Ids: the domain that we send from."""
+        return self.mail_default_sender.rpartition("@")[2]
+
+    @property
     def secure_cookies(self) -> bool:
         """Cookies are bound to https wherever readers use https."""
         return self.public_url.startswith("https://")

@@ -90,7 +90,7 @@ def _render(composer: Composer, edition: Edition, articles: Sequence[Article], *
     context = {
         "newsletter": title,
         "date_line": f"{day:%A}, {long_date(day)}",
-        "frequency": _RHYTHMS[Frequency(edition.frequency)],
+        "frequency": _RHYTHMS[edition.frequency],
         "articles": [_entry(article) for article in articles],
         "why": f"You get this because you confirmed your subscription to {title}.",
     }

@@ -39,12 +39,12 @@ def enqueue(session: Session, digest: Digest, *, newsletter_id: int, message_dom
     values = {
         Delivery.key: literal(f"{KIND}:{digest.id}:") + cast(Subscriber.id, String),
         Delivery.kind: literal(KIND),
-        Delivery.lane: literal(str(Lane.BULK)),
+        Delivery.lane: literal(Lane.BULK, Delivery.lane.type),
         Delivery.subscriber_id: Subscriber.id,
         Delivery.subject_id: literal(subject_id),
         Delivery.recipient: Subscriber.email,
         Delivery.message_id: literal("<") + random_hex() + literal(f"@{message_domain}>"),
-        Delivery.status: literal(str(Status.PENDING)),
+        Delivery.status: literal(Status.PENDING, Delivery.status.type),
         Delivery.due_at: literal(now, UtcDateTime()),
         Delivery.created_at: literal(now, UtcDateTime()),
     }
