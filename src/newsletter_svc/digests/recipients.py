@@ -53,7 +53,7 @@ def enqueue(session: Session, digest: Digest, *, newsletter_id: int, message_dom
     return session.scalars(select(func.count()).where(Delivery.kind == KIND, Delivery.subject_id == subject_id)).one()
 
 
-def still_wanted(session: Session, deliveries: Sequence[Delivery]) -> set[int]:
+def still_wanted(session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]:
     """Which of these deliveries (by id) are for somebody who is still a confirmed reader of their newsletter."""
     newsletters = _newsletters_of(session, {int(delivery.subject_id) for delivery in deliveries})
     readers = set(
