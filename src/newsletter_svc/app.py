@@ -26,6 +26,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
 from newsletter_svc.tokens import Keyring
 from newsletter_svc.web import (
+    api,
     demo,
     doors,
     errors,
@@ -82,6 +83,7 @@ def _register_pages(app: Flask) -> None:
         unsubscribing.unsubscribing,
         messages.messages,
         health.health,
+        api.api,
     ):
         app.register_blueprint(blueprint)
     settings = app.extensions[EXTENSION].settings

@@ -2,7 +2,7 @@
 
 import click
 
-from newsletter_svc.cli import api_keys, articles, database, digests, newsletters, running
+from newsletter_svc.cli import api_keys, articles, database, demo, digests, newsletters, running
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +19,6 @@ for command in (
     articles.articles,
     digests.digest,
     newsletters.newsletters,
+    demo.demo,
 ):
     newsletter.add_command(command)

@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -21,6 +23,11 @@ def serve(program: Program, bind: str | None, workers: int | None) -> None:
     _ = program.settings  # Gunicorn would show a wrong setting as a crash of a worker.
     options = ["--bind", bind] if bind else []
     options += ["--workers", str(workers)] if workers else []
+    run_gunicorn(options)
+
+
+def run_gunicorn(options: Sequence[str]) -> NoReturn:
+    """Become gunicorn with the shipped settings and these options on top."""
     command = [sys.executable, "-m", "gunicorn", "--config", "python:newsletter_svc.gunicorn_conf", *options]
     os.execv(sys.executable, [*command, "newsletter_svc.app:create_app()"])  # noqa: S606 - no shell is wanted.
 

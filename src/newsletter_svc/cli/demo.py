@@ -1,0 +1,59 @@
+"""`newsletter demo`: a publication to try, on this machine only."""
+
+import click
+
+from newsletter_svc import demo as samples
+from newsletter_svc import migrations
+from newsletter_svc.articles import importing, store
+from newsletter_svc.cli.program import Program
+from newsletter_svc.cli.running import run_gunicorn
+from newsletter_svc.cli.watching import display, send_and_wait
+from newsletter_svc.clock import utcnow
+from newsletter_svc.digests import runs
+from newsletter_svc.digests.issues import Press
+from newsletter_svc.parts import Parts
+from newsletter_svc.subscribers import addresses, newsletters, people, subscriptions
+
+READERS = (("ada@example.org", "Ada"), ("grace@example.org", "Grace"), ("dmytro@example.org", "Дмитро"))
+
+
+@click.command()
+@click.option("--bind", metavar="HOST:PORT", default="127.0.0.1:8000", show_default=True, help="Where to listen.")
+@click.pass_obj
+def demo(program: Program, bind: str) -> None:
+    """Load sample articles and readers, send them a digest into the local mailbox, and serve the site."""
+    if program.settings.mailbox_dir is None:
+        raise click.ClickException("The demo is for development without a mail server: unset MAIL_SERVER first.")
+    parts = program.parts
+    _load(parts)
+    _send(parts)
+    click.echo(f"\nThe site:    http://{bind}/\nThe mailbox: http://{bind}/mailbox/\nCtrl-C ends it.\n")
+    run_gunicorn(["--bind", bind])
+
+
+def _load(parts: Parts) -> None:
+    """What a second time changes nothing: tables, articles and readers."""
+    migrations.upgrade(parts.database)
+    now = utcnow()
+    drafts = importing.read_files(samples.sample_files()).drafts
+    with parts.database.transaction() as session:
+        newsletters.ensure_default(session, now=now)
+        briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
+        store.add(session, drafts, newsletter_id=briefing.id, base_url=parts.settings.public_url, now=now)
+        for email, name in READERS:
+            reader = people.find_or_add(session, addresses.parse(email), now=now)
+            if not reader.is_known:
+                reader.name, reader.confirmed_at = name, now
+                subscriptions.confirm(session, reader.id, [briefing.id], now=now)
+
+
+def _send(parts: Parts) -> None:
+    press = Press(parts.composer, parts.message_domain)
+    with parts.database.transaction() as session:
+        briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
+        run = runs.send_now(session, briefing, tz=parts.settings.timezone, press=press, now=utcnow())
+    if run.digest_id is None:
+        click.echo("The sample digest was sent before.")
+        return
+    with display(quiet=False) as show:
+        send_and_wait(parts, run.digest_id, show=show)
