@@ -61,7 +61,7 @@ def scheduled(session: Session) -> list[tuple[int, str]]:
         .where(Edition.frequency != Frequency.BY_HAND)
         .order_by(Edition.id)
     )
-    return list(session.execute(query).tuples())
+    return list(session.execute(query))
 
 
 def lock(session: Session, edition_id: int) -> Edition:

@@ -85,16 +85,12 @@ def write(issue: Issue, *, recipient: Mailbox, unsubscribe_url: str, composer: C
 
 def load_issue(session: Session, digest_id: int) -> Issue:
     """What was frozen when the digest was made. Raises UnknownDigest."""
-    found = (
-        session.execute(
-            select(Digest, Newsletter)
-            .join(Edition, Digest.edition_id == Edition.id)
-            .join(Newsletter, Edition.newsletter_id == Newsletter.id)
-            .where(Digest.id == digest_id)
-        )
-        .tuples()
-        .one_or_none()
-    )
+    found = session.execute(
+        select(Digest, Newsletter)
+        .join(Edition, Digest.edition_id == Edition.id)
+        .join(Newsletter, Edition.newsletter_id == Newsletter.id)
+        .where(Digest.id == digest_id)
+    ).one_or_none()
     if found is None:
         raise UnknownDigest(digest_id)
     digest, newsletter = found

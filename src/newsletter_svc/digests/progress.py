@@ -49,9 +49,7 @@ class Progress:
 def progress(session: Session, digest_id: int) -> Progress:
     """Count and name. Nothing here says "delivered": `sent` means that a mail server has accepted the message."""
     found = dict(
-        session.execute(select(Delivery.status, func.count()).where(_of(digest_id)).group_by(Delivery.status))
-        .tuples()
-        .all()
+        session.execute(select(Delivery.status, func.count()).where(_of(digest_id)).group_by(Delivery.status)).all()
     )
     return Progress(
         counts={status: found.get(status, 0) for status in Status},
@@ -78,7 +76,7 @@ def _failures(session: Session, digest_id: int) -> dict[str, int]:
         .group_by(reason)
         .order_by(func.count().desc(), reason)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _unsettled(session: Session, digest_id: int) -> list[Unsettled]:
@@ -87,7 +85,7 @@ def _unsettled(session: Session, digest_id: int) -> list[Unsettled]:
         .where(_of(digest_id), Delivery.status.in_([Status.RETRY, Status.UNKNOWN]))
         .order_by(Delivery.status, Delivery.id)
     )
-    return [Unsettled(*row) for row in rows.tuples()]
+    return [Unsettled(*row) for row in rows]
 
 
 def _of(digest_id: int) -> ColumnElement[bool]:

@@ -65,7 +65,7 @@ def still_wanted(session: Session, deliveries: Sequence[Delivery], *, now: datet
                 Subscription.newsletter_id.in_(set(newsletters.values())),
                 *_is_reader(),
             )
-        ).tuples()
+        )
     )
     return {
         delivery.id
@@ -76,7 +76,7 @@ def still_wanted(session: Session, deliveries: Sequence[Delivery], *, now: datet
 
 def _newsletters_of(session: Session, digest_ids: set[int]) -> dict[int, int]:
     rows = session.execute(select(Digest.id, Edition.newsletter_id).join(Edition).where(Digest.id.in_(digest_ids)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _readers(newsletter_id: int) -> Select[Any]:

@@ -1,0 +1,38 @@
+"""Making what a test starts from: readers and articles, as if they had come by the front door."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from newsletter_svc.articles import store
+from newsletter_svc.articles.drafts import ArticleDraft
+from newsletter_svc.articles.models import Article
+from newsletter_svc.subscribers import newsletters, people, subscriptions
+from newsletter_svc.subscribers.addresses import parse
+from newsletter_svc.subscribers.models import Subscriber
+
+PUBLIC_URL = "https://news.example"
+DRAFT = ArticleDraft(
+    title="The “Quiet” Budget",
+    body="Ports get £40 million—twice last year’s sum.\n\n## Rail\n\n“We have waited,” said [one official](/rail).",
+    author="Iris Vandermeer",
+)
+
+
+def make_reader(session: Session, email: str, *, now: datetime, name: str = "", slug: str = "briefing") -> Subscriber:
+    """A confirmed reader of the newsletter."""
+    subscriber = people.find_or_add(session, parse(email), now=now)
+    subscriber.name = name
+    subscriber.confirmed_at = now
+    subscriptions.confirm(session, subscriber.id, [newsletters.get(session, slug).id], now=now)
+    session.flush()
+    return subscriber
+
+
+def make_articles(session: Session, *titles: str, now: datetime, slug: str = "briefing") -> list[Article]:
+    """One article for each title, first seen `now`."""
+    drafts = [replace(DRAFT, title=title) for title in titles]
+    newsletter_id = newsletters.get(session, slug).id
+    stored = store.add(session, drafts, newsletter_id=newsletter_id, base_url=PUBLIC_URL, now=now)
+    return [each.article for each in stored]
