@@ -202,6 +202,18 @@ def test_the_plain_forms_reach_their_doors(client: FlaskClient, page: str, door:
     assert 'href="/mailbox/"' in answer.text
 
 
+def test_the_code_signs_in_without_javascript(client: FlaskClient, inbox: Inbox) -> None:
+    subscribe(client, inbox)
+    client.delete("/session", json={})
+    page = client.post("/signin", data={"email": "ada@example.org", "redirect": "/sign-in"}).text
+    challenge = re.search(r'name="challenge" value="([^"]+)"', page)
+    assert challenge is not None
+    answer = client.post("/signin/code", data={"challenge": challenge.group(1), "code": inbox.newest().code})
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == "http://127.0.0.1:8000/sign-in?action=signin&success=true"
+    assert "ada@example.org" in client.get("/").text
+
+
 def test_a_subscriber_is_greeted_and_told_so(client: FlaskClient, inbox: Inbox) -> None:
     subscribe(client, inbox)
     page = client.get("/").text

@@ -3,7 +3,7 @@
 from flask import Blueprint, jsonify, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from newsletter_svc.auth import asking, redeeming
+from newsletter_svc.auth import asking, redeeming, sessions
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
 from newsletter_svc.web import bodies, browsers, cookies, messages, redirects
@@ -57,8 +57,17 @@ def let_in(redeemed: redeeming.Redeemed) -> Response:
         response: Response = jsonify({"code": code, "message": messages.sentence(code), "redirect": target})
     else:
         response = redirect(target, 303)
-    cookies.put(response, Cookie.SESSION, redeemed.session_secret)
+    _replace_session(response, redeemed.session_secret)
     return response
+
+
+def _replace_session(response: Response, secret: str) -> None:
+    """The browser gets a new session; the one it had, or that somebody planted, ends."""
+    before = cookies.read(Cookie.SESSION)
+    if before is not None and before != secret:
+        with parts().database.transaction() as session:
+            sessions.end(session, before, now=utcnow())
+    cookies.put(response, Cookie.SESSION, secret)
 
 
 def _ask(door: Door) -> Response:
@@ -78,12 +87,13 @@ def _ask(door: Door) -> Response:
 def check_email(asked: asking.Request, *, with_challenge: bool = False, is_trap: bool = False) -> Response:
     """Owe this request its mail (unless a program filled in the trap) and say to look for it."""
     presession = asking.pretend() if is_trap else _owe(asked)
+    challenge = presession if with_challenge else None
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
         body = {"code": Code.CHECK_EMAIL, "message": text}
-        response = jsonify(body | {"challenge": presession} if with_challenge else body)
+        response = jsonify(body | {"challenge": challenge} if challenge else body)
     else:
-        response = make_response(render_template("pages/check_email.html", sentence=text))
+        response = make_response(render_template("pages/check_email.html", sentence=text, challenge=challenge))
     response.status_code = 202
     cookies.put(response, Cookie.PRESESSION, presession)
     return response
