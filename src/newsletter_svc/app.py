@@ -11,6 +11,7 @@ from newsletter_svc import logs
 from newsletter_svc import settings as settings_module
 from newsletter_svc.auth import letters as auth_letters
 from newsletter_svc.auth.asking import Kind
+from newsletter_svc.auth.passes import Passes
 from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
 from newsletter_svc.db import Database
@@ -34,6 +35,7 @@ from newsletter_svc.web import (
     magic_links,
     mailbox,
     messages,
+    passes,
     protection,
     sessions,
     site,
@@ -72,7 +74,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         letters={**dict.fromkeys(Kind, link_letters), digest_content.KIND: digest_letters},
         wanted={**dict.fromkeys(Kind, auth_letters.still_wanted), digest_content.KIND: digest_recipients.still_wanted},
     )
-    return Parts(settings, database, keyring, links, composer, sender, wake=Waker())
+    return Parts(settings, database, keyring, links, composer, Passes(settings, keyring), sender, wake=Waker())
 
 
 def _register_pages(app: Flask) -> None:
@@ -84,6 +86,7 @@ def _register_pages(app: Flask) -> None:
         messages.messages,
         health.health,
         api.api,
+        passes.passes,
     ):
         app.register_blueprint(blueprint)
     settings = app.extensions[EXTENSION].settings

@@ -16,6 +16,8 @@ reuse_port = True
 # Long enough for a message that waits for its mail server's reply; the host's own limit counts after it.
 graceful_timeout = 30
 # The access log prints paths, and paths hold tokens: it is off, and this format serves who turns it on.
+# Two services on one machine would quarrel about the one path that gunicorn has for it.
+control_socket_disable = True
 accesslog = None
 access_log_format = "%(t)s %(m)s %(s)s %(B)s %(M)sms"
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from newsletter_svc.auth.passes import Passes
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.jobs.waking import Waker
@@ -20,6 +21,7 @@ class Parts:
     keyring: Keyring
     links: Links
     composer: Composer
+    passes: Passes
     sender: Sender
     wake: Waker
     """Tell this process's sender, if it runs one, that something is due."""

@@ -1,5 +1,6 @@
 """Signed-in browsers: starting, recognising and ending their sessions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -70,6 +71,28 @@ def end(session: Session, secret: str, *, now: datetime) -> None:
         .where(BrowserSession.secret_hash == fingerprint(secret), BrowserSession.revoked_at.is_(None))
         .values(revoked_at=now)
     )
+
+
+def living(session: Session, subscriber_id: int, *, now: datetime) -> Sequence[BrowserSession]:
+    """All browsers in which this subscriber is signed in, the latest seen first."""
+    return session.scalars(
+        select(BrowserSession)
+        .where(BrowserSession.subscriber_id == subscriber_id)
+        .where(BrowserSession.revoked_at.is_(None), BrowserSession.expires_at > now)
+        .order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc())
+    ).all()
+
+
+def end_one(session: Session, session_id: int, *, subscriber_id: int, now: datetime) -> bool:
+    """Sign out one browser of this subscriber; False when it is not theirs or not signed in."""
+    ended = session.scalars(
+        update(BrowserSession)
+        .where(BrowserSession.id == session_id, BrowserSession.subscriber_id == subscriber_id)
+        .where(BrowserSession.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(BrowserSession.id)
+    ).one_or_none()
+    return ended is not None
 
 
 def end_all(session: Session, subscriber_id: int, *, now: datetime) -> None:

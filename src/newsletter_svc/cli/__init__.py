@@ -2,7 +2,7 @@
 
 import click
 
-from newsletter_svc.cli import api_keys, articles, database, demo, digests, newsletters, running
+from newsletter_svc.cli import api_keys, articles, database, demo, digests, keys, newsletters, running
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,6 +16,7 @@ for command in (
     running.serve,
     running.worker,
     api_keys.api_key,
+    keys.keys,
     articles.articles,
     digests.digest,
     newsletters.newsletters,

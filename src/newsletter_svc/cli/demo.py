@@ -1,5 +1,7 @@
 """`newsletter demo`: a publication to try, on this machine only."""
 
+import os
+
 import click
 
 from newsletter_svc import demo as samples
@@ -22,6 +24,7 @@ READERS = (("ada@example.org", "Ada"), ("grace@example.org", "Grace"), ("dmytro@
 @click.pass_obj
 def demo(program: Program, bind: str) -> None:
     """Load sample articles and readers, send them a digest into the local mailbox, and serve the site."""
+    os.environ.setdefault("PUBLIC_URL", f"http://{bind}")  # So that links in mails lead to where this listens.
     if program.settings.mailbox_dir is None:
         raise click.ClickException("The demo is for development without a mail server: unset MAIL_SERVER first.")
     parts = program.parts

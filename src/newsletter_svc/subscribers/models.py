@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from uuid import uuid4
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -21,6 +22,8 @@ class Subscriber(Base):
     __tablename__ = "subscribers"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True, default=lambda: uuid4().hex)
+    """How other services know this person: it tells nothing and stays when the address changes."""
     email: Mapped[str] = mapped_column(String(320))
     """As typed, but for the domain, which is in the form that the resolver knows."""
     email_key: Mapped[str] = mapped_column(String(320), unique=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound, Unauthorized
 
 from newsletter_svc.auth import sessions
 from newsletter_svc.auth.sessions import SignedIn
@@ -41,6 +42,46 @@ def end() -> Response:
     response = Response(status=204)
     sign_out(response, everywhere=request.args.get("everywhere") == "true")
     return response
+
+
+@browser_sessions.get("/sessions")
+def list_all() -> Response:
+    """Every browser in which this reader is signed in."""
+    with parts().database.reading() as session:
+        found = reader(session)
+        rows = [
+            {
+                "id": each.id,
+                "browser": each.browser,
+                "created_at": each.created_at.isoformat(),
+                "last_seen_at": each.last_seen_at.isoformat(),
+                "current": each.id == found.session_id,
+            }
+            for each in sessions.living(session, found.subscriber.id, now=utcnow())
+        ]
+    return jsonify({"sessions": rows})
+
+
+@browser_sessions.delete("/sessions/<int:session_id>")
+def end_one(session_id: int) -> Response:
+    """Sign out one browser, for instance one that was lost."""
+    forgery.check_own_request()
+    with parts().database.transaction() as session:
+        found = reader(session)
+        if not sessions.end_one(session, session_id, subscriber_id=found.subscriber.id, now=utcnow()):
+            raise NotFound
+    response = Response(status=204)
+    if session_id == found.session_id:
+        cookies.remove(response, Cookie.SESSION)
+    return response
+
+
+def reader(session: Session) -> SignedIn:
+    """Who makes this request. 401 for nobody."""
+    found = signed_in(session)
+    if found is None:
+        raise Unauthorized("Nobody is signed in in this browser.")
+    return found
 
 
 def sign_out(response: Response, *, everywhere: bool = False) -> None:
