@@ -16,6 +16,7 @@ from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 import flask_mail
+import structlog
 from flask import Flask
 
 from newsletter_svc.clock import utcnow
@@ -27,6 +28,8 @@ from newsletter_svc.mail.message import Mailbox, OutgoingMessage, Rendered, Unse
 from newsletter_svc.mail.smtp import SmtpTransport
 from newsletter_svc.mail.smtp_server import Security, SmtpServer
 from newsletter_svc.settings import Settings
+
+log = structlog.get_logger()
 
 _SHARED_SETTINGS = (
     "MAIL_SERVER",
@@ -102,9 +105,13 @@ class Connection(flask_mail.Connection):
         return "250 suppressed" if self._carrier is None else self._carrier.send(message)
 
     def _tell(self, message: OutgoingMessage) -> None:
-        if flask_mail.email_dispatched.receivers:
+        if not flask_mail.email_dispatched.receivers:
+            return
+        try:
             with self._mail.flask_app.app_context():
                 flask_mail.email_dispatched.send(self._mail.flask_app, message=_to_flask(message))
+        except Exception as error:  # The mail is out; a listener's trouble must not have it sent again.
+            log.error("mail_listener_failed", error=type(error).__name__)
 
 
 def open_mail(app: Flask, settings: Settings, *, tls: ssl.SSLContext | None = None) -> Mail:
