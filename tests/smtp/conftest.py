@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakes.smtp import Sink
+from tests.fakes.smtp import Sink
 
 
 @pytest.fixture

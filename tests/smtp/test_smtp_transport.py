@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 
-from fakes.smtp import Do, Sink
 from newsletter_svc.mail import mime
 from newsletter_svc.mail.failures import (
     DeliveryError,
@@ -22,7 +21,8 @@ from newsletter_svc.mail.failures import (
 from newsletter_svc.mail.message import Mailbox, OutgoingMessage, Rendered
 from newsletter_svc.mail.smtp import SmtpTransport
 from newsletter_svc.mail.smtp_server import Security, SmtpServer
-from wire import check_wire
+from tests.fakes.smtp import Do, Sink
+from tests.wire import check_wire
 
 SENDER = "bounces+1@news.example.org"
 

@@ -9,12 +9,12 @@ from typing import Any
 import jinja2
 import pytest
 from markupsafe import Markup
-from wire import check_one_click, check_transactional, check_wire
 
 from newsletter_svc.mail.compose import Composer, templates_folder
 from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
 from newsletter_svc.mail.slots import LostSlot
 from newsletter_svc.settings import Settings
+from tests.wire import check_one_click, check_transactional, check_wire
 
 LINK = "https://news.example.org/magic-link/" + "aBc-_" * 40
 UNSUBSCRIBE = "https://news.example.org/unsubscribe/x?a=1&b=2"

@@ -7,11 +7,11 @@ from email.header import decode_header, make_header
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import ENCODED_WORD
 
 from newsletter_svc.mail import headers
 from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.message import Mailbox, UnsendableMessage
+from tests.wire import ENCODED_WORD
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 HOSTILE = st.lists(

@@ -7,10 +7,10 @@ from quopri import decodestring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import check_wire
 
 from newsletter_svc.mail import mime
 from newsletter_svc.mail.message import Mailbox, Rendered, UnsendableMessage
+from tests.wire import check_wire
 
 SENDER = Mailbox("briefing@news.example.org", "The Global Diplomat")
 READER = Mailbox("ada@example.org", "Žofie")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_mail import Message, email_dispatched
-from wire import check_wire
 
 from newsletter_svc.mail.failures import ServerUnavailable
 from newsletter_svc.mail.mailbox import MailboxTransport
@@ -15,6 +14,7 @@ from newsletter_svc.mail.smtp import SmtpTransport
 from newsletter_svc.mail.smtp_server import Security
 from newsletter_svc.mail.transport import Mail, NoMailServer, choose_transport, open_mail, smtp_server
 from newsletter_svc.settings import Settings
+from tests.wire import check_wire
 
 KEYS = ("k" * 40,)
 
