@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from tests.factories import make_articles, make_reader
 
 from newsletter_svc.articles.models import Article
 from newsletter_svc.db import Database
@@ -21,6 +20,7 @@ from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters, subscriptions
 from newsletter_svc.subscribers.models import SubscriptionStatus
+from tests.factories import make_articles, make_reader
 
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

@@ -8,7 +8,6 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import func, select, text
-from tests.factories import make_articles, make_reader
 
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery
@@ -20,6 +19,7 @@ from newsletter_svc.digests.runs import Outcome, Run, run_due, send_now
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
+from tests.factories import make_articles, make_reader
 
 MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TUESDAY = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)

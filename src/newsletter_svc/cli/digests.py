@@ -38,10 +38,10 @@ def digest() -> None:
 @digest.command()
 @newsletter_option
 @click.option("--digest", "digest_id", type=int, metavar="NUMBER", help="An issue that was made, by its number.")
-@click.option("--format", "format_", type=click.Choice(list(Format)), default=Format.HTML, show_default=True)
+@click.option("--format", "format_", type=click.Choice([each.value for each in Format]), default=Format.HTML.value)
 @click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="A file to write.")
 @with_parts
-def preview(parts: Parts, slug: str, digest_id: int | None, format_: Format, output: Path | None) -> None:
+def preview(parts: Parts, slug: str, digest_id: int | None, format_: str, output: Path | None) -> None:
     """Show what `send` would send now, or what an issue looks like; nothing is sent or stored."""
     press = Press(parts.composer, parts.message_domain)
     with parts.database.reading() as session:
@@ -53,7 +53,7 @@ def preview(parts: Parts, slug: str, digest_id: int | None, format_: Format, out
     if found is None:
         click.echo(f"{slug}: nothing new, so there is nothing to preview.", err=True)
         return
-    content = previews.show(found, format_, press=press, links=parts.links, now=utcnow())
+    content = previews.show(found, Format(format_), press=press, links=parts.links, now=utcnow())
     if output is None:
         click.echo(content, nl=False)
     else:
