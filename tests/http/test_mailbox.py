@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from tests.http.test_site import assert_sound
-from tests.inbox import Inbox
 
 from newsletter_svc.app import create_app
 from newsletter_svc.settings import Settings
+from tests.inbox import Inbox
+from tests.markup import assert_sound
 
 NAME = "20261124T073105000000Z-00000001.eml"
 

@@ -2,12 +2,10 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from tests.inbox import Inbox
 
 from newsletter_svc import demo
 from newsletter_svc.app import create_app
@@ -17,53 +15,8 @@ from newsletter_svc.delivery.models import Delivery
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
-
-VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-
-
-class Outline(HTMLParser):
-    """What a browser needs to be right: every element closed in its turn, ids once, fields with labels."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.labelled: set[str] = set()
-        self.fields: list[str | None] = []
-        self.headings: list[str] = []
-        self.inline: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-        if "id" in found:
-            self.ids.append(found["id"] or "")
-        if tag == "label":
-            self.labelled.add(found.get("for") or "")
-        if tag == "input" and found.get("type") != "hidden":
-            self.fields.append(found.get("id"))
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(tag)
-        if tag == "style" or (tag == "script" and "src" not in found):
-            self.inline.append(tag)
-        self.inline += [name for name in found if name == "style" or name.startswith("on")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag, f"</{tag}> closes another element"
-
-
-def assert_sound(html: str) -> None:
-    outline = Outline(html)
-    assert html.lstrip().startswith("<!doctype html>")
-    assert not outline.open
-    assert len(outline.ids) == len(set(outline.ids))
-    assert set(outline.fields) <= outline.labelled
-    assert outline.headings.count("h1") == 1
-    assert not outline.inline, "the content policy forbids what is inline"
+from tests.inbox import Inbox
+from tests.markup import assert_sound
 
 
 @pytest.fixture
