@@ -44,6 +44,7 @@ from newsletter_svc.web import (
 from newsletter_svc.web.state import EXTENSION
 
 PUBLIC_BODY_BYTES = 64 * 1024
+STATIC_SECONDS = 60 * 60
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or settings_module.load(os.environ)
     app = Flask("newsletter_svc.web")
     app.config.update(MAX_CONTENT_LENGTH=PUBLIC_BODY_BYTES, MAX_FORM_MEMORY_SIZE=PUBLIC_BODY_BYTES)
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.extensions[EXTENSION] = _assemble(settings, open_mail(app, settings))
     protection.install(app, settings)
     errors.install(app)

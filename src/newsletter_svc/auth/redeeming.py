@@ -99,26 +99,27 @@ def redeem(
     return _use(session, link, asker=asked_here(link, presession), browser=browser, keyring=keyring, now=now)
 
 
-def count_code_try(session: Session, challenge: str) -> MagicLink:
-    """Spend one of the five tries for the code behind this challenge. Raises LinkGone when none is left.
+def count_code_try(session: Session, challenge: str) -> str:
+    """Spend one of the five tries for the code behind this challenge; the link's id. LinkGone when none is left.
 
     Commit it before the code is compared: a try that failed must stay counted.
     """
-    link = session.scalars(
+    link_id = session.scalars(
         update(MagicLink)
         .where(MagicLink.presession_hash == fingerprint(challenge), MagicLink.code_tries < MAX_CODE_TRIES)
         .values(code_tries=MagicLink.code_tries + 1)
-        .returning(MagicLink)
+        .returning(MagicLink.id)
     ).one_or_none()
-    if link is None:
+    if link_id is None:
         raise LinkGone(Gone.UNKNOWN)
-    return link
+    return link_id
 
 
 def redeem_code(
-    session: Session, link: MagicLink, code: str, *, browser: str, keyring: Keyring, now: datetime
+    session: Session, link_id: str, code: str, *, browser: str, keyring: Keyring, now: datetime
 ) -> Redeemed:
     """What the link would do, for who typed the code and holds the challenge. Raises LinkGone."""
+    link = session.get_one(MagicLink, link_id)
     if not link_secrets.code_matches(keyring, link, code):
         raise LinkGone(Gone.WRONG_CODE, link)
     return _use(session, link, asker=True, browser=browser, keyring=keyring, now=now)

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 from newsletter_svc.auth import asking, redeeming, sessions
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
-from newsletter_svc.web import bodies, browsers, cookies, messages, redirects
+from newsletter_svc.web import bodies, browsers, cookies, forgery, messages, redirects
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.messages import Code
 from newsletter_svc.web.negotiation import wants_json
@@ -34,13 +34,17 @@ def sign_in() -> Response:
 def sign_in_by_code() -> Response:
     """Let in who holds the challenge of the asking page and types the code from the mail."""
     body = bodies.read(bodies.Code)
+    # A form on another site could sign a visitor in as somebody else: only the asking browser, or what no foreign
+    # page can send, may use a code.
+    if cookies.read(Cookie.PRESESSION) != body.challenge and not forgery.is_not_a_browser():
+        forgery.check_own_request()
     service, now = parts(), utcnow()
     with service.database.transaction() as session:
-        link = redeeming.count_code_try(session, body.challenge)
+        link_id = redeeming.count_code_try(session, body.challenge)
     with service.database.transaction() as session:
         redeemed = redeeming.redeem_code(
             session,
-            session.merge(link, load=True),
+            link_id,
             body.code.replace(" ", ""),
             browser=browsers.label(request.user_agent.string),
             keyring=service.keyring,

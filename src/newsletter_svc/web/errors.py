@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
-from newsletter_svc.auth.redeeming import LinkGone
+from newsletter_svc.auth.redeeming import Gone, LinkGone
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
 from newsletter_svc.tokens import BadToken
 from newsletter_svc.web.bodies import BadFields
@@ -53,6 +53,9 @@ def problem_of(error: Exception) -> Problem:
         case UnknownNewsletter():
             named = (("newsletters", str(error)),)
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_newsletter", str(error), errors=named)
+        case LinkGone(reason=Gone.WRONG_CODE):
+            wrong = (("code", "This code is not right. After five tries please ask for a new mail."),)
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_code", "The code is not right.", errors=wrong)
         case LinkGone():
             return Problem(HTTPStatus.GONE, "link_gone", "This link or code no longer works. Please ask for a new one.")
         case BadToken():
