@@ -1,0 +1,109 @@
+"""The house: which module may import which, where Flask may stand, and who commits."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import newsletter_svc
+
+PACKAGE = Path(newsletter_svc.__file__).parent
+
+FLOORS = (
+    {"errors"},
+    {"clock", "demo", "logs", "settings"},
+    {"db", "tokens"},
+    {"links", "mail"},
+    {"delivery"},
+    {"articles", "subscribers"},
+    {"auth", "digests"},
+    {"jobs", "migrations"},
+    {"parts"},
+    {"web"},
+    {"cli", "gunicorn_conf"},
+    {"app"},
+)
+"""From the ground up. A module imports from lower floors and its own folder; neighbours do not know each other."""
+
+FLOOR_OF = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+FLASK = {"flask", "flask_cors", "flask_mail", "werkzeug"}
+MAY_IMPORT_FLASK = {"web", "cli", "app"}
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def top_of(path: Path) -> str:
+    """The part of the house that a file belongs to: `mail/mime.py` to `mail`, `db.py` to `db`."""
+    return path.parts[0].removesuffix(".py")
+
+
+def imports(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Every module that a file names in an import, wherever the import stands: `newsletter_svc.mail.mime`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ["newsletter_svc", *path.parts[:-1]]
+            kept = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*kept, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def wrong_imports(path: Path, tree: ast.Module) -> list[str]:
+    """What this file imports from its own floor or a higher one, as sentences."""
+    own = top_of(path)
+    tops = {name: name.split(".")[1] for name in imports(path, tree) if name.startswith("newsletter_svc.")}
+    return [
+        f"{path} imports {name}, which does not stand lower"
+        for name, top in tops.items()
+        if top != own and FLOOR_OF[top] >= FLOOR_OF[own]
+    ]
+
+
+def test_every_module_has_its_place_in_the_house() -> None:
+    found = {top_of(path) for path, _ in sources()} - {"__init__"}
+    assert found == set(FLOOR_OF)
+
+
+def test_modules_import_only_from_lower_floors_and_their_own_folder() -> None:
+    assert [wrong for path, tree in sources() for wrong in wrong_imports(path, tree)] == []
+
+
+def test_an_import_inside_a_function_counts_too() -> None:
+    tree = ast.parse("def late():\n    from newsletter_svc import web\n    from ..auth import asking")
+    assert wrong_imports(Path("mail/mime.py"), tree) == [
+        "mail/mime.py imports newsletter_svc.web, which does not stand lower",
+        "mail/mime.py imports newsletter_svc.auth.asking, which does not stand lower",
+    ]
+
+
+def test_nothing_is_imported_behind_the_back_of_these_tests() -> None:
+    names = {"import_module", "__import__"}
+    assert [
+        f"{path}:{node.lineno} calls {name}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (name := getattr(node.func, "attr", None) or getattr(node.func, "id", None)) in names
+    ] == []
+
+
+def test_flask_stands_only_in_the_web_the_commands_the_application_and_the_transport_of_mail() -> None:
+    assert [
+        f"{path} imports {name}"
+        for path, tree in sources()
+        if top_of(path) not in MAY_IMPORT_FLASK and path != Path("mail/transport.py")
+        for name in imports(path, tree)
+        if name.split(".")[0] in FLASK
+    ] == []
+
+
+def test_only_the_database_module_commits() -> None:
+    assert [
+        f"{path}:{node.lineno}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "commit" and path != Path("db.py")
+    ] == []
