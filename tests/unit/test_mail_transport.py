@@ -99,6 +99,14 @@ def test_flask_mail_knows_the_settings(app: Flask, settings: Settings) -> None:
     assert isinstance(mail, Mail)
 
 
+def test_no_way_through_flask_mail_goes_around_our_transport(app: Flask, settings: Settings) -> None:
+    open_mail(app, settings)
+    with app.app_context():
+        app.extensions["mail"].send(Message("Přehled", recipients=["ada@example.org"], body="£5", html="<p>£5"))
+    [mail] = kept(settings)
+    check_wire(mail.read_bytes())
+
+
 def test_record_messages_shows_what_the_service_sends(app: Flask, settings: Settings) -> None:
     mail = open_mail(app, settings)
     with mail.record_messages() as outbox, mail.connect() as connection:

@@ -63,6 +63,8 @@ class Mail(flask_mail.Mail):
 
     def __init__(self, app: Flask, transport: Transport) -> None:
         super().__init__(app)
+        # Flask-Mail puts its bare state here, whose connections are its own. This looks the same and gives ours.
+        app.extensions["mail"] = self
         self.flask_app = app
         self.transport = transport
 
