@@ -1,8 +1,11 @@
 """Keeping articles: each once, however often and in whatever spelling it comes."""
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy.exc import NoResultFound
@@ -130,3 +133,22 @@ def test_the_list_is_newest_first_by_the_date_on_the_article(session: Session, n
 def test_an_unknown_newsletter_is_an_error(session: Session) -> None:
     with pytest.raises(NoResultFound):
         add(session, 4711, BUDGET)
+
+
+def test_the_same_article_from_eight_imports_at_once_goes_in_once(database: Database, database_url: str) -> None:
+    with database.transaction() as session:
+        newsletter_id = newsletters.add(session, "ports", title="Ports", now=NOW).id
+    start = Barrier(8)
+
+    def import_it(_number: int) -> Outcome:
+        own = Database(database_url)
+        start.wait()
+        with own.transaction() as session:
+            (stored,) = add(session, newsletter_id, BUDGET)
+        own.dispose()
+        return stored.outcome
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = Counter(pool.map(import_it, range(8)))
+
+    assert outcomes == {Outcome.CREATED: 1, Outcome.UNCHANGED: 7}

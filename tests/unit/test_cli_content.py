@@ -255,7 +255,7 @@ def test_run_due_twice_makes_one_issue(run: Run, database: Database) -> None:
     with database.transaction() as session:
         session.execute(update(Edition).values(schedule_set_at=utcnow() - timedelta(days=2)))
 
-    assert "issue 1 with 1 articles, for 1 readers" in succeed(run("digest", "run-due"))
+    assert "issue 1 with 1 article, for 1 reader" in succeed(run("digest", "run-due"))
     (again,) = json.loads(succeed(run("digest", "run-due", "--json")))
 
     assert (again["newsletter"], again["outcome"]) == ("briefing", "already_run")

@@ -140,7 +140,12 @@ def _sentence(run: Run) -> str:
     if run.outcome is not Outcome.PUBLISHED:
         return f"{name}: {_WORDS[run.outcome]}"
     skipped = f", {run.skipped} that cannot be rendered left out" if run.skipped else ""
-    return f"{name}: issue {run.digest_id} with {run.articles} articles{skipped}, for {run.recipients} readers"
+    articles, readers = _many(run.articles, "article"), _many(run.recipients, "reader")
+    return f"{name}: issue {run.digest_id} with {articles}{skipped}, for {readers}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _report(digest_id: int, result: Progress) -> str:

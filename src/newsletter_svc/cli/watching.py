@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests.progress import Progress, anything_unfinished, progress
 from newsletter_svc.jobs.threads import SenderThreads
+from newsletter_svc.logs import only_warnings
 from newsletter_svc.parts import Parts
 
 LOOK_SECONDS = 0.25
@@ -29,7 +30,7 @@ def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: 
     Senders of other processes share the work: whoever claims a delivery first sends it.
     """
     threads = SenderThreads(parts.sender)
-    with _told_to_stop() as told:
+    with only_warnings(), _told_to_stop() as told:
         threads.start()
         try:
             _wait(parts, digest_id, show=show, told=told, stalled_seconds=stalled_seconds)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.db import Database, insert_if_absent
 from newsletter_svc.digests import editions
-from newsletter_svc.digests.calendar import Slot, latest_slot, period_label
+from newsletter_svc.digests.calendar import Slot, latest_slot, next_slot, period_label
 from newsletter_svc.digests.issues import NothingNew, Press, Published, local_date, publish
 from newsletter_svc.digests.models import Edition, EditionRun, RunOutcome
 from newsletter_svc.errors import NewsletterError
@@ -80,9 +80,10 @@ def run_edition(session: Session, edition_id: int, newsletter: str, *, press: Pr
     if edition.schedule is None:
         return None
     slot = latest_slot(edition.schedule, now=now)
-    period = period_label(edition.schedule.frequency, slot.date)
     if slot.at < edition.schedule_set_at:
-        return Run(newsletter, period, Outcome.NOT_DUE)
+        slot = next_slot(edition.schedule, now=now)
+        return Run(newsletter, period_label(edition.schedule.frequency, slot.date), Outcome.NOT_DUE)
+    period = period_label(edition.schedule.frequency, slot.date)
     if not _take(session, edition, slot, now=now):
         return Run(newsletter, period, Outcome.ALREADY_RUN)
     result = publish(session, edition, press=press, now=now, slot=slot)
