@@ -12,20 +12,16 @@ from newsletter_svc.mail import replies
 from newsletter_svc.mail.failures import (
     ConnectionClosed,
     OutcomeUnknown,
-    PermanentRefusal,
-    SenderRefused,
     ServerUnavailable,
     Stage,
-    TransientRefusal,
 )
 from newsletter_svc.mail.message import OutgoingMessage
+from newsletter_svc.mail.refusals import NONSENSE, failure_at, too_large
 from newsletter_svc.mail.replies import Reply
 from newsletter_svc.mail.smtp_server import SmtpServer, cause_of
 
 COMMAND_SECONDS = 60
 QUIT_SECONDS = 2
-# RFC 4954 6: signing in is required, the way of it is too weak, the credentials are wrong.
-_OUR_CREDENTIALS = frozenset({530, 534, 535, 538})
 
 
 class SmtpTransport:
@@ -85,31 +81,30 @@ class SmtpConnection:
     def _begin(self, message: OutgoingMessage) -> None:
         size, limit = len(message.content), self._size_limit()
         if limit and size > limit:
-            raise PermanentRefusal(Stage.MAIL, Reply(552, "5.3.4", f"{size} octets, the server takes {limit}"))
+            raise too_large(size, limit)
         option = "" if limit is None else f" SIZE={size}"
         reply = self._command(Stage.MAIL, f"MAIL FROM:<{message.envelope_sender}>{option}", message)
         if reply.is_positive:
             return
         self._reset()
-        if reply.code == 552:  # RFC 1870 6: it is the message that is refused here, not its sender.
-            raise PermanentRefusal(Stage.MAIL, reply)
-        raise (SenderRefused if reply.is_permanent else ServerUnavailable)(Stage.MAIL, reply)
+        raise failure_at(Stage.MAIL, reply)
 
     def _name_reader(self, message: OutgoingMessage) -> None:
         reply = self._command(Stage.RCPT, f"RCPT TO:<{message.recipient}>", message)
         if not reply.is_positive:
             self._reset()
-            raise _refusal(Stage.RCPT, reply)
+            raise failure_at(Stage.RCPT, reply)
 
     def _announce_content(self, message: OutgoingMessage) -> None:
         reply = self._command(Stage.DATA, "DATA", message)
         if reply.code == 354:
             return
-        if not (reply.is_transient or reply.is_permanent):
+        failure = failure_at(Stage.DATA, reply)
+        if isinstance(failure, ServerUnavailable):
             self._drop()
-            raise ServerUnavailable(Stage.DATA, cause="nonsense")
-        self._reset()
-        raise _refusal(Stage.DATA, reply)
+        else:
+            self._reset()
+        raise failure
 
     def _send_content(self, message: OutgoingMessage) -> None:
         try:
@@ -132,13 +127,10 @@ class SmtpConnection:
         reply = self._read(code, raw, message)
         if reply.is_positive:
             return reply
-        if reply.code == replies.CLOSING:
+        failure = failure_at(Stage.DOT, reply)
+        if isinstance(failure, ServerUnavailable | OutcomeUnknown):
             self._drop()
-            raise ServerUnavailable(Stage.DOT, reply)
-        if not (reply.is_transient or reply.is_permanent):
-            self._drop()
-            raise OutcomeUnknown(Stage.DOT, cause="nonsense")
-        raise _refusal(Stage.DOT, reply)
+        raise failure
 
     def _command(self, stage: Stage, line: str, message: OutgoingMessage) -> Reply:
         """Return the reply to one command. Silence, nonsense or a 421 ends the connection."""
@@ -156,7 +148,7 @@ class SmtpConnection:
             raise (ConnectionClosed if stage is Stage.MAIL else ServerUnavailable)(stage, reply)
         if not 200 <= reply.code <= 599:
             self._drop()
-            raise ServerUnavailable(stage, cause="nonsense")
+            raise ServerUnavailable(stage, cause=NONSENSE)
         return reply
 
     def _reset(self) -> None:
@@ -203,9 +195,3 @@ class SmtpConnection:
     def _read(self, code: int, raw: bytes, message: OutgoingMessage) -> Reply:
         secrets = (message.recipient, message.envelope_sender, self._server.username or "")
         return replies.read(code, raw, secrets=secrets)
-
-
-def _refusal(stage: Stage, reply: Reply) -> TransientRefusal | PermanentRefusal | SenderRefused:
-    if reply.code in _OUR_CREDENTIALS:
-        return SenderRefused(stage, reply)
-    return PermanentRefusal(stage, reply) if reply.is_permanent else TransientRefusal(stage, reply)
