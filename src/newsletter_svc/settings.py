@@ -128,9 +128,10 @@ class _Reader:
 
     def url(self, name: str, default: str) -> str:
         value = self.text(name, default).rstrip("/")
-        if not _is_origin(value):
-            self.problems.append(f"{name} must be an address such as https://news.example.org, without a path.")
-        return value
+        if _is_origin(value):
+            return value
+        self.problems.append(f"{name} must be an address such as https://news.example.org, without a path.")
+        return default
 
     def _number(self, name: str, default: float, least: float, most: float, *, what: str = "a number") -> float:
         raw = self.optional(name)
@@ -196,7 +197,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for origin in settings.frontend_origins:
         if not _is_origin(origin):
             yield f"FRONTEND_ORIGINS: {origin!r} is not an origin such as https://www.example.org."
-    for name in ("mail_default_sender", "mail_transactional_sender", "mail_reply_to", "bounce_address"):
+    names = ["mail_default_sender", "mail_reply_to", "bounce_address"]
+    if settings.mail_transactional_sender != settings.mail_default_sender:
+        names.append("mail_transactional_sender")
+    for name in names:
         address = getattr(settings, name)
         if address is not None and not _looks_like_an_address(address):
             yield f"{name.upper()} must be a plain address such as briefing@example.org."
