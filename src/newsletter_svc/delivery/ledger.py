@@ -1,6 +1,6 @@
 """The ledger: what is owed, who has taken it, and how it ended. Every change of a delivery's status stands here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
@@ -135,6 +135,16 @@ def _end(delivery: Delivery, status: Status, *, reason: str, now: datetime) -> N
     delivery.finished_at = now
     delivery.claimed_by = None
     delivery.leased_until = None
+
+
+def renew(session: Session, *, workers: Collection[str], until: datetime) -> None:
+    """A claim whose sender lives on stays its own, also while a slow server takes minutes to reply."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.status == Status.CLAIMED, Delivery.claimed_by.in_(workers))
+        .values(leased_until=until)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def mark_sent(session: Session, delivery: Delivery, *, reply: str, now: datetime) -> bool:

@@ -61,13 +61,30 @@ class Sender:
     now: Callable[[], datetime] = utcnow
     stopping: threading.Event = field(default_factory=threading.Event)
     _troubles: dict[Lane, int] = field(default_factory=dict)
+    _live: set[str] = field(default_factory=set)
+    """The claims at which a thread of this process is."""
 
     def run_round(self, lane: Lane) -> Round:
         """Claim a batch and send it. Nothing is sent without a committed claim, or with a transaction open."""
         batch = self._claim(lane)
-        waiting = list(batch.deliveries)
-        if not waiting:
+        if not batch.deliveries:
             return Round(handled=0)
+        self._live.add(batch.worker)
+        try:
+            return self._send(lane, batch)
+        finally:
+            self._live.discard(batch.worker)
+
+    def renew_leases(self) -> None:
+        """Keep what this process is at; called now and then, since a thread that waits for a server cannot."""
+        workers = list(self._live)
+        if workers:
+            until = self.now() + timedelta(seconds=self.settings.delivery_lease_seconds)
+            with self.database.transaction() as session:
+                ledger.renew(session, workers=workers, until=until)
+
+    def _send(self, lane: Lane, batch: "_Batch") -> Round:
+        waiting = list(batch.deliveries)
         try:
             with self.transport.connect() as connection:
                 while waiting and self._goes_on(batch, len(waiting)):
@@ -85,17 +102,18 @@ class Sender:
         now = self.now()
         with self.database.reading() as session:
             if not ledger.anything_due(session, lane, now=now):
-                return _Batch([], now)
+                return _Batch([], "", now)
         lease = ledger.Lease(worker=_worker_name(), seconds=self.settings.delivery_lease_seconds)
         rate = self.settings.mail_max_per_second
         limit = BATCH if rate is None else max(1, min(BATCH, int(rate * lease.seconds / 4)))
         with self.database.transaction() as session:
             deliveries = ledger.claim(session, lane, lease=lease, limit=limit, wanted=self.wanted, now=now)
             if rate is None or not deliveries:
-                return _Batch(deliveries, now)
+                return _Batch(deliveries, lease.worker, now)
             start = pace.reserve(session, len(deliveries), per_second=rate, now=now)
             # A reader who waits in front of a page goes first: sign-in mail counts towards the rate, but never waits.
-            return _Batch(deliveries, now if lane == Lane.TRANSACTIONAL else start, timedelta(seconds=1 / rate))
+            first_at = now if lane == Lane.TRANSACTIONAL else start
+            return _Batch(deliveries, lease.worker, first_at, timedelta(seconds=1 / rate))
 
     def _goes_on(self, batch: "_Batch", left: int) -> bool:
         """Wait for this message's place in the rate; False when the process is to end."""
@@ -162,9 +180,10 @@ class Sender:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Claimed deliveries, when the first of them may go, and how far apart the others follow."""
+    """Claimed deliveries, by whom, when the first of them may go, and how far apart the others follow."""
 
     deliveries: Sequence[Delivery]
+    worker: str
     first_at: datetime
     apart: timedelta = timedelta()
 

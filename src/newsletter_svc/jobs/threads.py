@@ -28,6 +28,7 @@ class SenderThreads:
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
             for number, lane in enumerate(lanes)
         ]
+        self._threads.append(threading.Thread(target=self._keep_leases, name="sender-leases", daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -52,6 +53,13 @@ class SenderThreads:
             seconds = self._round(lane)
             if seconds:
                 self._wakes[lane].wait(seconds)
+
+    def _keep_leases(self) -> None:
+        while not self._sender.stopping.wait(self._sender.settings.delivery_lease_seconds / 3):
+            try:
+                self._sender.renew_leases()
+            except Exception as error:
+                log.error("sender_trouble", during="renew", error=type(error).__name__)
 
     def _round(self, lane: Lane) -> float:
         """Run one round and say how long to sleep after it."""
