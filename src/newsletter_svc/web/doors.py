@@ -33,7 +33,7 @@ def sign_in() -> Response:
 @doors.post("/signin/code")
 def sign_in_by_code() -> Response:
     """Let in who holds the challenge of the asking page and types the code from the mail."""
-    body = bodies.read(bodies.Code)
+    body = bodies.read(bodies.OneTimeCode)
     # A form on another site could sign a visitor in as somebody else: only the asking browser, or what no foreign
     # page can send, may use a code.
     if cookies.read(Cookie.PRESESSION) != body.challenge and not forgery.is_not_a_browser():
@@ -85,19 +85,17 @@ def _ask(door: Door) -> Response:
         redirect=redirects.checked(body.redirect or redirects.FRONT_PAGE, parts().settings),
         asked_from=browsers.label(request.user_agent.string),
     )
-    return check_email(asked, with_challenge=door == Door.SIGN_IN, is_trap=bool(body.website))
+    return check_email(asked, is_trap=bool(body.website))
 
 
-def check_email(asked: asking.Request, *, with_challenge: bool = False, is_trap: bool = False) -> Response:
+def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     """Owe this request its mail (unless a program filled in the trap) and say to look for it."""
     presession = asking.pretend() if is_trap else _owe(asked)
-    challenge = presession if with_challenge else None
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
-        body = {"code": Code.CHECK_EMAIL, "message": text}
-        response = jsonify(body | {"challenge": challenge} if challenge else body)
+        response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
     else:
-        response = make_response(render_template("pages/check_email.html", sentence=text, challenge=challenge))
+        response = make_response(render_template("pages/check_email.html", sentence=text, challenge=presession))
     response.status_code = 202
     cookies.put(response, Cookie.PRESESSION, presession)
     return response
