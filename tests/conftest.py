@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url, text
 
 from newsletter_svc import migrations
@@ -19,6 +20,10 @@ from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web.state import EXTENSION
 from tests.inbox import Inbox
+
+# Tests assert what happens; how long it takes on a busy machine belongs to the benchmarks.
+hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.load_profile("patient")
 
 KEY = "a key for tests that is long enough to sign with"
 POSTGRES = os.environ.get("TEST_POSTGRES_URL")

@@ -7,8 +7,9 @@
     ├── subscribers.newsletters.UnknownNewsletter, DuplicateNewsletter
     ├── auth.sign_in.LinkGone           a magic link or code that no longer works
     ├── auth.api_keys.BadApiKey, MissingScope
-    ├── articles.importing.BrokenArticle
     ├── digests.calendar.BadSchedule
+    ├── digests.content.NothingRenders  every article of an issue is broken, or its template is
+    ├── digests.letter.UnknownDigest    no issue with this number
     ├── mail.message.UnsendableMessage  no correct mail can be made of these values
     ├── mail.slots.LostSlot             a personal part of a digest that is printed nowhere or has no value
     └── mail.failures.DeliveryError     why a mail was not accepted; the tree of reasons stands in that module
