@@ -1,7 +1,6 @@
 """Settings: the environment, read once at start into a typed and frozen object, with every problem named at once."""
 
 import contextlib
-import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -12,10 +11,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
 LOCAL_URL = "http://127.0.0.1:8000"
 MIN_KEY_LENGTH = 32
+MOST_DAYS = 3_650
+DATABASE_STORAGE = "database://"
+"""Counters of rate limits stand in the database, so that all processes and machines share them."""
+COUNTER_STORAGES = ("database", "redis", "rediss", "redis+unix")
 Environment = Literal["development", "production"]
 
 
@@ -60,6 +64,25 @@ class Settings:
     delivery_lease_seconds: int = 300
     unknown_resend_seconds: int = 900
     bounce_address: str | None = None
+    limit_per_address: str = "1/minute;5/hour"
+    """Mails to one address. Windows of a minute and less count each purpose by itself, longer ones all together."""
+    limit_per_ip: str = "20/hour"
+    """Requests for mail from one IPv4 address, or from one /64 of IPv6."""
+    limit_global: str = "2000/hour"
+    """Requests for mail from everybody together."""
+    limit_wrong_codes: str = "10/hour;20/day"
+    """Wrong one-time codes for one address, over all its mails."""
+    ratelimit_storage_uri: str = field(default=DATABASE_STORAGE, repr=False)
+    trusted_proxies: int | tuple[Network, ...] = 0
+    """How many proxies stand before us, or in which networks: who may say where a request came from."""
+    disposable_domains: Literal["allow", "refuse"] = "allow"
+    sign_in_link_minutes: int = 20
+    confirmation_hours: int = 48
+    unconfirmed_days: int = 7
+    session_days: int = 30
+    """How long a session lives after its reader was last seen."""
+    session_max_days: int = 365
+    audit_retention_days: int = 180
 
     @property
     def is_production(self) -> bool:
@@ -83,7 +106,7 @@ class Settings:
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings that `environ` describes. Raises SettingsError with every problem there is."""
-    reader = _Reader(environ)
+    reader = Reader(environ)
     settings = _read(reader)
     problems = reader.problems + list(_contradictions(settings))
     if settings.is_production:
@@ -93,64 +116,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     return settings if settings.secret_keys else replace(settings, secret_keys=(_development_key(settings.var_dir),))
 
 
-class _Reader:
-    """Reads typed values and collects what is wrong with them; an empty variable counts as unset."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.problems: list[str] = []
-
-    def text(self, name: str, default: str) -> str:
-        return self.optional(name) or default
-
-    def optional(self, name: str) -> str | None:
-        return self._environ.get(name, "").strip() or None
-
-    def listed(self, name: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in self._environ.get(name, "").split(",") if part.strip())
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        value = self.text(name, str(default)).lower()
-        if value in {"1", "true", "yes", "on"}:
-            return True
-        if value not in {"0", "false", "no", "off"}:
-            self.problems.append(f"{name} must be true or false, not {value!r}.")
-        return False
-
-    def whole(self, name: str, default: int, *, least: int = 1, most: int = 2**31) -> int:
-        return int(self._number(name, default, least, most, what="a whole number"))
-
-    def seconds(self, name: str, default: float) -> float:
-        return self._number(name, default, 0.1, 86_400)
-
-    def rate(self, name: str) -> float | None:
-        return self._number(name, 0, 0.01, 1_000_000) if self.optional(name) else None
-
-    def url(self, name: str, default: str) -> str:
-        value = self.text(name, default).rstrip("/")
-        if _is_origin(value):
-            return value
-        self.problems.append(f"{name} must be an address such as https://news.example.org, without a path.")
-        return default
-
-    def _number(self, name: str, default: float, least: float, most: float, *, what: str = "a number") -> float:
-        raw = self.optional(name)
-        if raw is None:
-            return default
-        try:
-            value = int(raw) if what == "a whole number" else float(raw)
-        except ValueError:
-            value = math.nan
-        if least <= value <= most:
-            return value
-        self.problems.append(f"{name} must be {what} from {least:g} to {most:g}, not {raw!r}.")
-        return default
-
-
-def _read(reader: _Reader) -> Settings:
-    env = reader.text("NEWSLETTER_ENV", "development")
-    if env not in ("development", "production"):
-        reader.problems.append(f"NEWSLETTER_ENV must be development or production, not {env!r}.")
+def _read(reader: Reader) -> Settings:
+    env = reader.choice("NEWSLETTER_ENV", "development", words=("development", "production"))
+    disposable = reader.choice("DISPOSABLE_DOMAINS", "allow", words=("allow", "refuse"))
     var_dir = Path(reader.text("NEWSLETTER_VAR_DIR", "var")).absolute()
     public_url = reader.url("PUBLIC_URL", LOCAL_URL)
     frontend_url = reader.url("FRONTEND_URL", public_url)
@@ -186,6 +154,19 @@ def _read(reader: _Reader) -> Settings:
         delivery_lease_seconds=reader.whole("DELIVERY_LEASE_SECONDS", Settings.delivery_lease_seconds),
         unknown_resend_seconds=reader.whole("UNKNOWN_RESEND_SECONDS", Settings.unknown_resend_seconds),
         bounce_address=reader.optional("BOUNCE_ADDRESS"),
+        limit_per_address=reader.rates("LIMIT_PER_ADDRESS", Settings.limit_per_address),
+        limit_per_ip=reader.rates("LIMIT_PER_IP", Settings.limit_per_ip),
+        limit_global=reader.rates("LIMIT_GLOBAL", Settings.limit_global),
+        limit_wrong_codes=reader.rates("LIMIT_WRONG_CODES", Settings.limit_wrong_codes),
+        ratelimit_storage_uri=reader.text("RATELIMIT_STORAGE_URI", DATABASE_STORAGE),
+        trusted_proxies=reader.proxies("TRUSTED_PROXIES"),
+        disposable_domains="refuse" if disposable == "refuse" else "allow",
+        sign_in_link_minutes=reader.whole("SIGN_IN_LINK_MINUTES", Settings.sign_in_link_minutes, most=24 * 60),
+        confirmation_hours=reader.whole("CONFIRMATION_HOURS", Settings.confirmation_hours, most=30 * 24),
+        unconfirmed_days=reader.whole("UNCONFIRMED_DAYS", Settings.unconfirmed_days, most=MOST_DAYS),
+        session_days=reader.whole("SESSION_DAYS", Settings.session_days, most=MOST_DAYS),
+        session_max_days=reader.whole("SESSION_MAX_DAYS", Settings.session_max_days, most=MOST_DAYS),
+        audit_retention_days=reader.whole("AUDIT_RETENTION_DAYS", Settings.audit_retention_days, most=MOST_DAYS),
     )
 
 
@@ -195,9 +176,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if (settings.mail_username is None) != (settings.mail_password is None):
         yield "MAIL_USERNAME and MAIL_PASSWORD go together: one of them is missing."
     for origin in settings.frontend_origins:
-        if not _is_origin(origin):
+        if not is_origin(origin):
             yield f"FRONTEND_ORIGINS: {origin!r} is not an origin such as https://www.example.org."
-    names = ["mail_default_sender", "mail_reply_to", "bounce_address"]
+    names = ["mail_default_sender", "mail_reply_to", "bounce_address", "operator_address"]
     if settings.mail_transactional_sender != settings.mail_default_sender:
         names.append("mail_transactional_sender")
     for name in names:
@@ -210,6 +191,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"TIMEZONE: there is no time zone {settings.timezone!r}; an example is Europe/London."
     if not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
         yield "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."
+    if settings.ratelimit_storage_uri.partition("://")[0] not in COUNTER_STORAGES:
+        yield "RATELIMIT_STORAGE_URI must be unset (the database) or begin with redis://, rediss:// or redis+unix://."
+    if settings.session_max_days < settings.session_days:
+        yield "SESSION_MAX_DAYS must not be less than SESSION_DAYS: no session lives longer than it."
 
 
 def _production_refusals(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
@@ -235,16 +220,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _is_origin(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    bare = not (parts.path or parts.query or parts.fragment or parts.username)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and bare and port_is_fine
 
 
 def _looks_like_an_address(value: str) -> bool:

@@ -9,7 +9,7 @@ import newsletter_svc
 PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
-    {"errors"},
+    {"environment", "errors"},
     {"clock", "demo", "logs", "settings"},
     {"db", "tokens"},
     {"links", "mail"},
