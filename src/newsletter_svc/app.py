@@ -35,6 +35,7 @@ from newsletter_svc.web import (
     magic_links,
     mailbox,
     messages,
+    openapi,
     passes,
     protection,
     sessions,
@@ -89,6 +90,7 @@ def _register_pages(app: Flask) -> None:
         health.health,
         api.api,
         passes.passes,
+        openapi.openapi,
     ):
         app.register_blueprint(blueprint)
     settings = app.extensions[EXTENSION].settings

@@ -28,7 +28,9 @@ class BadNewsletter(NewsletterError):
 
 def get(session: Session, slug: str) -> Newsletter:
     """The newsletter with this slug. Raises UnknownNewsletter."""
-    newsletter = session.scalars(select(Newsletter).where(Newsletter.slug == slug)).one_or_none()
+    # What cannot be a slug is not asked for: PostgreSQL takes no text with a NUL in it.
+    is_slug = SLUG.fullmatch(slug) is not None
+    newsletter = session.scalars(select(Newsletter).where(Newsletter.slug == slug)).one_or_none() if is_slug else None
     if newsletter is None:
         raise UnknownNewsletter(slug)
     return newsletter

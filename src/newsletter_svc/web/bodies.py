@@ -31,17 +31,22 @@ def _clean_name(name: str) -> str:
 
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_clean_name)]
 Slug = Annotated[str, Field(max_length=63)]
+CONFIG = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class Asking(BaseModel):
     """The body of `/subscribe`, `/signup` and `/signin`. Fields that we do not know are left alone."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = CONFIG
 
-    email: str
+    email: Annotated[str, Field(json_schema_extra={"format": "email"})]
+    """One plain address, `local@domain`."""
     name: Name | None = None
+    """How to address the reader."""
     newsletters: Annotated[list[Slug], Field(max_length=50)] | None = None
+    """Slugs; none named means the default newsletter at `/subscribe`, and none elsewhere."""
     redirect: str | None = None
+    """Where to go on afterwards: a path on the frontend, or an address on one of its origins."""
     website: str | None = None
     """The honeypot: people do not see it, programs that fill in everything do."""
 
@@ -53,13 +58,15 @@ class Asking(BaseModel):
             raise BadFields([("email", str(error))]) from error
 
 
-class Code(BaseModel):
+class OneTimeCode(BaseModel):
     """The body of `/signin/code`."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = CONFIG
 
     challenge: Annotated[str, Field(max_length=200)]
+    """What the door answered with when it was asked for the mail."""
     code: Annotated[str, Field(max_length=20)]
+    """Six digits from the mail."""
 
 
 M = TypeVar("M", bound=BaseModel)

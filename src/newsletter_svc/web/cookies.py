@@ -25,13 +25,13 @@ LIFETIMES = {
 
 def read(cookie: Cookie) -> str | None:
     """The value that the browser sent; None for none, or for one that is longer than ours ever are."""
-    value = request.cookies.get(_name(cookie), "")
+    value = request.cookies.get(name(cookie), "")
     return value if 0 < len(value) <= 100 else None
 
 
 def put(response: Response, cookie: Cookie, value: str) -> None:
     response.set_cookie(
-        _name(cookie),
+        name(cookie),
         value,
         max_age=LIFETIMES[cookie],
         secure=parts().settings.secure_cookies,
@@ -41,9 +41,10 @@ def put(response: Response, cookie: Cookie, value: str) -> None:
 
 
 def remove(response: Response, cookie: Cookie) -> None:
-    response.delete_cookie(_name(cookie), secure=parts().settings.secure_cookies, httponly=True, samesite="Lax")
+    response.delete_cookie(name(cookie), secure=parts().settings.secure_cookies, httponly=True, samesite="Lax")
 
 
-def _name(cookie: Cookie) -> str:
+def name(cookie: Cookie) -> str:
+    """The name by which browsers know it."""
     # The prefix keeps other hosts of the domain, and plain http, from planting a cookie of this name.
     return f"__Host-{cookie}" if parts().settings.secure_cookies else cookie.value

@@ -62,7 +62,7 @@ def list_all() -> Response:
     return jsonify({"sessions": rows})
 
 
-@browser_sessions.delete("/sessions/<int:session_id>")
+@browser_sessions.delete("/sessions/<int(max=2147483647):session_id>")
 def end_one(session_id: int) -> Response:
     """Sign out one browser, for instance one that was lost."""
     forgery.check_own_request()

@@ -1,0 +1,155 @@
+"""What our answers say in JSON: one model for each shape, for the description of the service and for who tests it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from newsletter_svc.digests.runs import Run
+from newsletter_svc.web.messages import Code
+
+
+class Answer(BaseModel):
+    """The base of all: an answer that says more than its model does is described wrongly."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Said(Answer):
+    """One of the sentences that a frontend shows."""
+
+    code: Code
+    message: str
+    """The sentence, in the publication's words."""
+
+
+class Challenged(Said):
+    """What every door says that sends a mail: the same for every address."""
+
+    challenge: str
+    """For `/signin/code`, together with the code from the mail. Opaque, and as good as a password until then."""
+
+
+class Redeemed(Said):
+    """Somebody is signed in now; the session is in the cookie."""
+
+    redirect: str
+    """The page of the frontend to go on with."""
+
+
+class Reader(Answer):
+    """Who is signed in."""
+
+    email: str
+    name: str
+    newsletters: list[str]
+    """The slugs of the newsletters that this reader receives."""
+
+
+class SessionState(Answer):
+    """Whether somebody is signed in in this browser."""
+
+    signed_in: bool
+    subscriber: Reader | None
+
+
+class Browser(Answer):
+    """One browser in which the reader is signed in."""
+
+    id: int
+    browser: str
+    """In a reader's words, such as `Firefox on Linux`."""
+    created_at: datetime
+    last_seen_at: datetime
+    current: bool
+    """Whether it is the one that asks."""
+
+
+class Sessions(Answer):
+    """Every browser in which the reader is signed in, the latest seen first."""
+
+    sessions: list[Browser]
+
+
+class Pass(Answer):
+    """A short-lived signed JWT with which other services can trust this reader."""
+
+    token: str
+    expires_in: int
+    """Seconds."""
+
+
+class KeySet(Answer):
+    """The public keys of passes (RFC 7517)."""
+
+    keys: list[dict[str, JsonValue]]
+
+
+class Sentence(Said):
+    """A sentence, with the query string by which the frontend is told to show it."""
+
+    query: dict[str, str]
+
+
+class LinkGoneSentence(Answer):
+    """What to show for a link that no longer works."""
+
+    message: str
+    queries: list[dict[str, str]]
+
+
+class Messages(Answer):
+    """Every sentence that a frontend shows."""
+
+    messages: list[Sentence]
+    link_gone: LinkGoneSentence
+
+
+class Alive(Answer):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Answer):
+    """Whether the service could serve a request."""
+
+    status: Literal["ok", "unavailable"]
+    problems: list[str]
+
+
+class Runs(Answer):
+    """What became of every edition that was due."""
+
+    runs: list[Run]
+
+
+class FieldProblem(Answer):
+    """What is wrong with one field."""
+
+    field: str
+    detail: str
+
+
+class ProblemDetails(Answer):
+    """A failure, in the form of RFC 9457."""
+
+    type: str
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    """A sentence for people."""
+    code: str
+    """The same in a word, for programs: `invalid_fields`."""
+    errors: list[FieldProblem] = Field(default_factory=list)
+    """Where fields are wrong: which, and why."""
+
+
+class Description(Answer):
+    """This document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]

@@ -1,0 +1,211 @@
+"""The public operations as a table: what each reads, answers and refuses. Paths and methods are the router's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from newsletter_svc.web import answers, bodies
+from newsletter_svc.web.cookies import Cookie
+
+
+class Tag(StrEnum):
+    """The parts of the description."""
+
+    SIGN_IN = "Signing in"
+    READER = "The signed-in reader"
+    UNSUBSCRIBE = "Leaving"
+    SERVICE = "The service itself"
+    OPERATORS = "Operators"
+
+
+class Guard(StrEnum):
+    """What lets a caller in; the names of the security schemes."""
+
+    SESSION = "session"
+    API_KEY = "api_key"
+
+
+class Form(StrEnum):
+    """What a form of ours carries where no model is read."""
+
+    OWN = "own"
+    """The hidden field that tells our pages from others'."""
+    ONE_CLICK = "one_click"
+    """What mail programs send (RFC 8058 3.1); it is not looked at."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One way in which an operation ends that is no problem+json: JSON, a page, both for who asks, or neither."""
+
+    text: str
+    json: type[BaseModel] | None = None
+    is_page: bool = False
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What the description adds to a route."""
+
+    tag: Tag
+    summary: str
+    endings: Mapping[int, Ending]
+    refusals: frozenset[int] = frozenset()
+    reads: type[BaseModel] | Form | None = None
+    guard: Guard | None = None
+    guard_is_optional: bool = False
+    cookies: tuple[Cookie, ...] = ()
+    queries: Mapping[str, str] = field(default_factory=dict)
+    """Names of parameters in the query string, each with what it does."""
+
+
+_READS = frozenset({400, 413, 415, 422})
+_MAILS = frozenset({429, 503})
+_CHECK_EMAIL = "Accepted: the mail is on its way, if it may go to this address. The same for every address."
+_SIGNED_IN = {
+    200: Ending("Signed in.", answers.Redeemed, headers=("Set-Cookie",)),
+    303: Ending("Signed in: a browser goes back to the frontend.", headers=("Location", "Set-Cookie")),
+}
+_LINK_GONE = Ending("This link no longer works; where it was one of ours, with a button for a new one.", is_page=True)
+_SIGNED_OUT = {204: Ending("Signed out.")}
+
+OPERATIONS: Mapping[str, Operation] = {
+    "doors.subscribe": Operation(
+        Tag.SIGN_IN,
+        "Subscribe to newsletters, by double opt-in",
+        {202: Ending(_CHECK_EMAIL, answers.Challenged, is_page=True)},
+        refusals=_READS | _MAILS,
+        reads=bodies.Asking,
+    ),
+    "doors.sign_up": Operation(
+        Tag.SIGN_IN,
+        "Ask for an account",
+        {202: Ending(_CHECK_EMAIL, answers.Challenged, is_page=True)},
+        refusals=_READS | _MAILS,
+        reads=bodies.Asking,
+    ),
+    "doors.sign_in": Operation(
+        Tag.SIGN_IN,
+        "Ask for a magic link and a one-time code",
+        {202: Ending(_CHECK_EMAIL, answers.Challenged, is_page=True)},
+        refusals=_READS | _MAILS,
+        reads=bodies.Asking,
+    ),
+    "doors.sign_in_by_code": Operation(
+        Tag.SIGN_IN,
+        "Sign in with the one-time code",
+        _SIGNED_IN,
+        refusals=_READS | {403, 410, 429, 503},
+        reads=bodies.OneTimeCode,
+        cookies=(Cookie.PRESESSION,),
+    ),
+    "magic_links.look": Operation(
+        Tag.SIGN_IN,
+        "The page behind a magic link; looking changes nothing",
+        {200: Ending("A page with a button.", is_page=True), 410: _LINK_GONE},
+        refusals=frozenset({503}),
+        cookies=(Cookie.PRESESSION,),
+    ),
+    "magic_links.redeem": Operation(
+        Tag.SIGN_IN,
+        "Use a magic link up",
+        _SIGNED_IN,
+        refusals=frozenset({403, 410, 413, 503}),
+        reads=Form.OWN,
+        cookies=(Cookie.PRESESSION,),
+    ),
+    "magic_links.renew": Operation(
+        Tag.SIGN_IN,
+        "Have a new link sent to the address of an old one",
+        {202: Ending(_CHECK_EMAIL, answers.Challenged, is_page=True)},
+        refusals=_MAILS | {403, 410, 413},
+        reads=Form.OWN,
+    ),
+    "sessions.show": Operation(
+        Tag.READER,
+        "Who is signed in",
+        {200: Ending("Somebody, or nobody.", answers.SessionState)},
+        refusals=frozenset({503}),
+        guard=Guard.SESSION,
+        guard_is_optional=True,
+    ),
+    "sessions.end": Operation(
+        Tag.READER,
+        "Sign out",
+        _SIGNED_OUT,
+        refusals=frozenset({403, 413, 503}),
+        guard=Guard.SESSION,
+        guard_is_optional=True,
+        queries={"everywhere": "`true` signs out in every browser."},
+    ),
+    "sessions.list_all": Operation(
+        Tag.READER,
+        "Every browser in which the reader is signed in",
+        {200: Ending("The browsers.", answers.Sessions)},
+        refusals=frozenset({401, 503}),
+        guard=Guard.SESSION,
+    ),
+    "sessions.end_one": Operation(
+        Tag.READER,
+        "Sign out one browser",
+        _SIGNED_OUT,
+        refusals=frozenset({401, 403, 404, 413, 503}),
+        guard=Guard.SESSION,
+    ),
+    "passes.issue": Operation(
+        Tag.READER,
+        "A signed pass for other services",
+        {200: Ending("The pass.", answers.Pass)},
+        refusals=frozenset({401, 403, 413, 503}),
+        guard=Guard.SESSION,
+    ),
+    "passes.keys": Operation(
+        Tag.READER,
+        "The public keys of passes",
+        {200: Ending("The keys.", answers.KeySet)},
+    ),
+    "unsubscribing.look": Operation(
+        Tag.UNSUBSCRIBE,
+        "The page behind a link to leave; looking changes nothing",
+        {200: Ending("A page with a button.", is_page=True)},
+        refusals=frozenset({404, 503}),
+    ),
+    "unsubscribing.leave": Operation(
+        Tag.UNSUBSCRIBE,
+        "Leave a newsletter at once",
+        {200: Ending("The reader has left.", is_page=True)},
+        refusals=frozenset({404, 503}),
+        reads=Form.ONE_CLICK,
+    ),
+    "messages.all_messages": Operation(
+        Tag.SERVICE,
+        "Every sentence that a frontend shows",
+        {200: Ending("The sentences.", answers.Messages)},
+    ),
+    "health.alive": Operation(
+        Tag.SERVICE,
+        "Whether the process answers",
+        {200: Ending("It does.", answers.Alive)},
+    ),
+    "health.ready": Operation(
+        Tag.SERVICE,
+        "Whether the service could serve a request",
+        {200: Ending("It could.", answers.Readiness), 503: Ending("It could not, and why.", answers.Readiness)},
+    ),
+    "openapi.describe": Operation(
+        Tag.SERVICE,
+        "This description",
+        {200: Ending("An OpenAPI document.", answers.Description)},
+    ),
+    "api.run_due": Operation(
+        Tag.OPERATORS,
+        "Make every issue that is due; calling it twice does nothing twice",
+        {200: Ending("What became of each.", answers.Runs), 500: Ending("One or more failed.", answers.Runs)},
+        refusals=frozenset({401, 403, 503}),
+        guard=Guard.API_KEY,
+    ),
+}
+"""By the name of the route. What stands here and is not routed, or the other way round, fails a test."""
