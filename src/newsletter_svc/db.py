@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult, DateTime, Dialect, Enum, MetaData, create_engine, event, make_url
+from sqlalchemy import DateTime, Dialect, Enum, MetaData, create_engine, event, literal, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -86,7 +86,8 @@ def insert_if_absent(session: Session, table: type[Base], values: dict[str, Any]
     """Insert one row unless its `unique` columns are taken already; says whether it did. Safe against races."""
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(values).on_conflict_do_nothing(index_elements=unique)
-    return bool(cast(CursorResult[Any], session.execute(statement)).rowcount)
+    # The row tells: how many rows there were is unknown (-1) on PostgreSQL once SQLAlchemy asks for the new key.
+    return session.execute(statement.returning(literal(True))).first() is not None
 
 
 def _engine(url: str) -> Engine:
