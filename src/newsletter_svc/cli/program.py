@@ -6,7 +6,9 @@ from functools import cached_property, wraps
 from typing import Any
 
 import click
+from sqlalchemy.exc import DBAPIError
 
+from newsletter_svc import migrations
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
@@ -39,5 +41,18 @@ def with_parts(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(parts, *arguments, **options)
         except NewsletterError as error:
             raise click.ClickException(str(error)) from error
+        except DBAPIError as error:
+            raise click.ClickException(_database_trouble(parts)) from error
 
     return run
+
+
+def _database_trouble(parts: Parts) -> str:
+    """What to do about it. The database's own words quote rows, and rows hold addresses."""
+    try:
+        with parts.database.reading() as session:
+            if not migrations.is_current(session.connection()):
+                return "The database is not up to date. Run `newsletter db upgrade` first."
+    except DBAPIError:
+        return "The database of DATABASE_URL cannot be reached."
+    return "The database refused this; it may be locked by another process. Nothing was changed: try again."
