@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from email_validator import EmailNotValidError, validate_email
 
 from newsletter_svc.errors import NewsletterError
+from newsletter_svc.mail.addresses import wire_address
+from newsletter_svc.mail.message import UnsendableMessage
 
 MAX_LENGTH = 254
 """Octets of an address in a path (RFC 5321 4.5.3.1.3, less the angle brackets)."""
@@ -47,6 +49,11 @@ def parse(raw: str) -> Address:
     except EmailNotValidError as error:
         raise BadAddress("This does not look like an e-mail address.") from error
     domain = (checked.ascii_domain or checked.domain).lower()
+    try:
+        # Whoever is let in must be one that a mail can go to: the envelope has stricter rules than the checker above.
+        wire_address(f"{checked.local_part}@{domain}")
+    except UnsendableMessage as error:
+        raise BadAddress("Mail servers do not take this e-mail address.") from error
     return Address(text=f"{checked.local_part}@{domain}", key=f"{checked.local_part.lower()}@{domain}")
 
 
