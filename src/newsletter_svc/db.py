@@ -5,9 +5,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import DateTime, Dialect, Enum, MetaData, create_engine, event, literal, make_url
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Enum,
+    MetaData,
+    create_engine,
+    delete,
+    event,
+    literal,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -84,10 +96,21 @@ class Database:
 
 def insert_if_absent(session: Session, table: type[Base], values: dict[str, Any], *, unique: list[str]) -> bool:
     """Insert one row unless its `unique` columns are taken already; says whether it did. Safe against races."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(values).on_conflict_do_nothing(index_elements=unique)
+    statement = insert_into(session, table).values(values).on_conflict_do_nothing(index_elements=unique)
     # The row tells: how many rows there were is unknown (-1) on PostgreSQL once SQLAlchemy asks for the new key.
     return session.execute(statement.returning(literal(True))).first() is not None
+
+
+def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the words of this session's database, which know what to do on a conflict."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+
+
+def delete_where(session: Session, table: type[Base], *conditions: ColumnElement[bool]) -> int:
+    """Delete rows, and say how many there were."""
+    statement = delete(table).where(*conditions).execution_options(synchronize_session=False)
+    return cast(CursorResult[Any], session.execute(statement)).rowcount
 
 
 def _engine(url: str) -> Engine:

@@ -1,0 +1,1 @@
+"""How often one may ask: counters, whose they are, and what each limit protects."""
