@@ -99,6 +99,11 @@ class Settings:
         return self.mail_default_sender.rpartition("@")[2]
 
     @property
+    def journal_dir(self) -> Path:
+        """Where senders write what they do, so that it survives them; on a local disk, each machine its own."""
+        return self.var_dir / "journal"
+
+    @property
     def secure_cookies(self) -> bool:
         """Cookies are bound to https wherever readers use https."""
         return self.public_url.startswith("https://")

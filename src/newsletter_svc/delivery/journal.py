@@ -26,6 +26,8 @@ class Ended(Enum):
     ACCEPTED = b"A"
     REFUSED = b"R"
     UNANSWERED = b"U"
+    NOT_TAKEN = b"N"
+    """The server took nothing and said nothing about this reader: as if it had not been tried."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ def left_behind(directory: Path) -> Iterator[Left]:
             continue  # Its sender lives.
         finally:
             os.close(file)
+
+
+def present(directory: Path) -> list[str]:
+    """The claims whose journals lie here, of the living and of the dead: only their journals may settle them."""
+    return [path.name.removesuffix(_SUFFIX) for path in directory.glob(f"*{_SUFFIX}")]
 
 
 def _records(content: bytes) -> Iterator[tuple[int, Record]]:

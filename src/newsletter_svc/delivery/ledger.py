@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, case, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
@@ -58,16 +58,32 @@ def enqueue(
     return delivery
 
 
-def is_due(lane: Lane, now: datetime) -> ColumnElement[bool]:
-    """Owed now: waiting, to be tried again, never answered (once), or taken by somebody whose lease ran out."""
-    waiting = and_(Delivery.status.in_([Status.PENDING, Status.RETRY]), Delivery.due_at <= now)
-    unanswered = and_(Delivery.status == Status.UNKNOWN, Delivery.resends == 0, Delivery.due_at <= now)
-    abandoned = and_(Delivery.status == Status.CLAIMED, Delivery.leased_until <= now)
-    return and_(Delivery.lane == lane, or_(waiting, unanswered, abandoned))
+def owed(lane: Lane, now: datetime, *, journalled: Collection[str] = ()) -> list[ColumnElement[bool]]:
+    """What is due, one condition for each way of being so: tried before, never answered (once), abandoned, waiting.
+
+    A lease that ran out says nothing where the claim's journal can be read (`journalled`): that one decides. The
+    conditions are read one by one along the index; joined by OR, a claim of a thousand would sort a million rows.
+    """
+    return [
+        and_(Delivery.lane == lane, condition)
+        for condition in (
+            and_(Delivery.status == Status.RETRY, Delivery.due_at <= now),
+            and_(Delivery.status == Status.UNKNOWN, Delivery.due_at <= now, Delivery.resends == 0),
+            and_(
+                Delivery.status == Status.CLAIMED,
+                Delivery.leased_until <= now,
+                Delivery.claimed_by.not_in(journalled),
+            ),
+            and_(Delivery.status == Status.PENDING, Delivery.due_at <= now),
+        )
+    ]
 
 
 def anything_due(session: Session, lane: Lane, *, now: datetime) -> bool:
-    return session.scalars(select(Delivery.id).where(is_due(lane, now)).limit(1)).first() is not None
+    return any(
+        session.scalars(select(Delivery.id).where(condition).limit(1)).first() is not None
+        for condition in owed(lane, now)
+    )
 
 
 def claim(
@@ -78,21 +94,32 @@ def claim(
     limit: int,
     wanted: Mapping[str, StillWanted],
     now: datetime,
+    journalled: Collection[str] = (),
 ) -> list[Delivery]:
     """Take up to `limit` due deliveries; nobody else gets them until the lease runs out.
 
     Those that must not go out any more (suppressed, unsubscribed, too late) are ended here and not returned.
     """
+    taken: list[Delivery] = []
+    for condition in owed(lane, now, journalled=journalled):
+        if len(taken) < limit:
+            taken += _take(session, condition, lease=lease, limit=limit - len(taken), now=now)
+    return _without_unwanted(session, taken, wanted, now)
+
+
+def _take(
+    session: Session, condition: ColumnElement[bool], *, lease: Lease, limit: int, now: datetime
+) -> Sequence[Delivery]:
     chosen = (
         select(Delivery.id)
-        .where(is_due(lane, now))
+        .where(condition)
         .order_by(Delivery.due_at, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         # A CTE is read once. As a plain subquery PostgreSQL may run it again and lock more rows than the limit.
         .cte("chosen")
     )
-    taken = session.scalars(
+    return session.scalars(
         update(Delivery)
         .where(Delivery.id.in_(select(chosen.c.id)))
         .values(
@@ -105,7 +132,6 @@ def claim(
         .returning(Delivery)
         .execution_options(synchronize_session=False, populate_existing=True)
     ).all()
-    return _without_unwanted(session, sorted(taken, key=lambda row: row.id), wanted, now)
 
 
 def _without_unwanted(

@@ -10,6 +10,7 @@ from newsletter_svc.delivery.sender import Sender
 POLL_SECONDS = 1.0
 """How often a sleeping thread looks for work that another process left: nobody wakes it across processes."""
 TROUBLE_SECONDS = 5.0
+CARE_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ class SenderThreads:
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
             for number, lane in enumerate(lanes)
         ]
-        self._threads.append(threading.Thread(target=self._keep_leases, name="sender-leases", daemon=True))
+        self._threads.append(threading.Thread(target=self._look_after_claims, name="sender-claims", daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -54,12 +55,17 @@ class SenderThreads:
             if seconds:
                 self._wakes[lane].wait(seconds)
 
-    def _keep_leases(self) -> None:
-        while not self._sender.stopping.wait(self._sender.settings.delivery_lease_seconds / 3):
+    def _look_after_claims(self) -> None:
+        """Settle what killed senders left, and keep the leases of the living: their threads may wait for a server."""
+        claims, seconds = self._sender.claims, min(CARE_SECONDS, self._sender.settings.delivery_lease_seconds / 3)
+        while not self._sender.stopping.is_set():
             try:
-                self._sender.renew_leases()
+                claims.renew()
+                if claims.recover():
+                    self.wake()
             except Exception as error:
-                log.error("sender_trouble", during="renew", error=type(error).__name__)
+                log.error("sender_trouble", during="care", error=type(error).__name__)
+            self._sender.stopping.wait(seconds)
 
     def _round(self, lane: Lane) -> float:
         """Run one round and say how long to sleep after it."""

@@ -14,6 +14,10 @@ class UnsendableMessage(NewsletterError):
         self.reason = reason
 
 
+def nothing() -> None:
+    """What happens before the final dot where nobody asked for more."""
+
+
 class Stream(StrEnum):
     """What a mail is for; each stream has a sender of its own, so that complaints about one do not hurt the other."""
 

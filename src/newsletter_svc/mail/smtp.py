@@ -6,6 +6,7 @@ dot as the same exception, and hides a 421 in DATA.
 
 import contextlib
 import smtplib
+from collections.abc import Callable
 from typing import Self
 
 from newsletter_svc.mail import replies
@@ -15,7 +16,7 @@ from newsletter_svc.mail.failures import (
     ServerUnavailable,
     Stage,
 )
-from newsletter_svc.mail.message import OutgoingMessage
+from newsletter_svc.mail.message import OutgoingMessage, nothing
 from newsletter_svc.mail.refusals import NONSENSE, failure_at, too_large
 from newsletter_svc.mail.replies import Reply
 from newsletter_svc.mail.smtp_server import SmtpServer, cause_of
@@ -55,27 +56,28 @@ class SmtpConnection:
                 self._smtp.docmd("QUIT")
         self._drop()
 
-    def send(self, message: OutgoingMessage) -> str:
+    def send(self, message: OutgoingMessage, *, before_dot: Callable[[], None] = nothing) -> str:
         """Hand over one message and return the server's reply: `250 2.0.0 Ok: queued as 4F1`.
 
         Raises one of the classes in `mail.failures`; after a `Refusal` the next message may follow.
         """
         was_used = self._smtp is not None and self._has_carried
         try:
-            return str(self._transact(message))
+            return str(self._transact(message, before_dot))
         except ConnectionClosed:
             # Servers close after a number of messages without a word. Before the dot nothing is lost by starting anew.
             if not was_used:
                 raise
-        return str(self._transact(message))
+        return str(self._transact(message, before_dot))
 
-    def _transact(self, message: OutgoingMessage) -> Reply:
+    def _transact(self, message: OutgoingMessage, before_dot: Callable[[], None]) -> Reply:
         if self._smtp is None:
             self._open()
         self._begin(message)
         self._name_reader(message)
         self._announce_content(message)
         self._send_content(message)
+        before_dot()
         return self._send_dot(message)
 
     def _begin(self, message: OutgoingMessage) -> None:

@@ -5,6 +5,7 @@ Flask-Mail's own connection checks no certificate, has no timeout and sends 8-bi
 """
 
 import ssl
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -24,7 +25,7 @@ from newsletter_svc.errors import NewsletterError
 from newsletter_svc.mail import mime
 from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.mailbox import MailboxTransport
-from newsletter_svc.mail.message import Mailbox, OutgoingMessage, Rendered, UnsendableMessage
+from newsletter_svc.mail.message import Mailbox, OutgoingMessage, Rendered, UnsendableMessage, nothing
 from newsletter_svc.mail.smtp import SmtpTransport
 from newsletter_svc.mail.smtp_server import Security, SmtpServer
 from newsletter_svc.settings import Settings
@@ -43,9 +44,12 @@ _SHARED_SETTINGS = (
 
 
 class Carrier(Protocol):
-    """Takes one message after the other; `send` returns the server's reply or raises one of `mail.failures`."""
+    """Takes one message after the other; `send` returns the server's reply or raises one of `mail.failures`.
 
-    def send(self, message: OutgoingMessage) -> str: ...
+    `before_dot` is called when the message can no longer be taken back: from then on silence is not a refusal.
+    """
+
+    def send(self, message: OutgoingMessage, *, before_dot: Callable[[], None] = nothing) -> str: ...
 
 
 class Transport(Protocol):
@@ -90,21 +94,29 @@ class Connection(flask_mail.Connection):
         self._carrier = None
         self._opened.close()
 
-    def send(self, message: OutgoingMessage | flask_mail.Message, envelope_from: object = None) -> str:  # type: ignore[override]  # Flask-Mail's returns nothing.
+    def send(  # type: ignore[override]  # Flask-Mail's returns nothing.
+        self,
+        message: OutgoingMessage | flask_mail.Message,
+        envelope_from: object = None,
+        *,
+        before_dot: Callable[[], None] = nothing,
+    ) -> str:
         """Hand over a message and return the server's reply. Raises one of `mail.failures`.
 
         A message of Flask-Mail goes to each of its recipients by itself, in our bytes.
         """
         if isinstance(message, OutgoingMessage):
-            reply = self._carry(message)
+            reply = self._carry(message, before_dot)
             self._tell(message)
             return reply
-        replies = [self._carry(outgoing) for outgoing in _from_flask(message, envelope_from)]
+        replies = [self._carry(outgoing, before_dot) for outgoing in _from_flask(message, envelope_from)]
         flask_mail.email_dispatched.send(self._mail.flask_app, message=message)
         return "\n".join(replies)
 
-    def _carry(self, message: OutgoingMessage) -> str:
-        return "250 suppressed" if self._carrier is None else self._carrier.send(message)
+    def _carry(self, message: OutgoingMessage, before_dot: Callable[[], None]) -> str:
+        if self._carrier is None:
+            return "250 suppressed"
+        return self._carrier.send(message, before_dot=before_dot)
 
     def _tell(self, message: OutgoingMessage) -> None:
         if not flask_mail.email_dispatched.receivers:

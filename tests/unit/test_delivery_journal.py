@@ -1,0 +1,164 @@
+"""The journal of a claim: whatever is left of it after a kill says the truth."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from newsletter_svc.db import Database
+from newsletter_svc.delivery import journal, ledger, recovery
+from newsletter_svc.delivery.journal import Ended, Journal, Record
+from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
+
+NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
+RESEND = 900
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 2**63 - 1),
+        st.none() | st.sampled_from(Ended),
+        st.text(st.characters(codec="utf-8"), max_size=40),
+    ),
+    max_size=20,
+)
+
+
+def write(directory: Path, done: list[tuple[int, Ended | None, str]]) -> Path:
+    """A journal as a killed sender leaves it: let go of, but not removed."""
+    left = Journal(directory, "dead")
+    for delivery_id, ended, reply in done:
+        if ended is None:
+            left.intent(delivery_id)
+        else:
+            left.result(delivery_id, ended, reply)
+    left.close(done=False)
+    return directory / "dead.journal"
+
+
+def read(directory: Path) -> dict[int, Record]:
+    (left,) = journal.left_behind(directory)
+    return left.records
+
+
+@given(done=steps)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_written_last_about_a_delivery_is_what_is_read(tmp_path: Path, done: list) -> None:
+    path = write(tmp_path, done)
+
+    assert read(tmp_path) == {delivery_id: Record(ended, reply if ended else "") for delivery_id, ended, reply in done}
+    path.unlink()
+
+
+@given(done=steps, cut=st.integers(1, 60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_record_cut_short_by_a_kill_is_as_if_it_had_not_been_written(tmp_path: Path, done: list, cut: int) -> None:
+    path = write(tmp_path, done)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: max(0, len(whole) - cut)])
+
+    prefixes = [
+        {delivery_id: Record(ended, reply if ended else "") for delivery_id, ended, reply in done[:length]}
+        for length in range(len(done) + 1)
+    ]
+    assert read(tmp_path) in prefixes
+    path.unlink()
+
+
+def test_the_journal_of_a_living_sender_is_left_alone(tmp_path: Path) -> None:
+    with Journal(tmp_path, "living"):
+        assert list(journal.left_behind(tmp_path)) == []
+        assert journal.present(tmp_path) == ["living"]
+
+    assert journal.present(tmp_path) == []
+
+
+def test_a_block_that_fails_leaves_its_journal_for_recovery(tmp_path: Path) -> None:
+    def fail_after_the_dot() -> None:
+        with Journal(tmp_path, "failed") as own:
+            own.intent(7)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_the_dot()
+
+    assert [left.records for left in journal.left_behind(tmp_path)] == [{7: Record(None)}]
+
+
+@pytest.fixture
+def claimed(database: Database) -> list[int]:
+    """Five deliveries in the hands of a sender named `dead`."""
+    with database.transaction() as session:
+        for number in range(5):
+            ledger.enqueue(
+                session,
+                key=f"digest:1:{number}",
+                kind="digest",
+                lane=Lane.BULK,
+                recipient=f"reader{number}@example.org",
+                subscriber_id=None,
+                subject_id="1",
+                message_domain="example.org",
+                now=NOW,
+            )
+        lease = ledger.Lease(worker="dead", seconds=300)
+        return sorted(row.id for row in ledger.claim(session, Lane.BULK, lease=lease, limit=9, wanted={}, now=NOW))
+
+
+def test_recovery_settles_each_delivery_by_what_the_journal_says(
+    database: Database, claimed: list[int], tmp_path: Path
+) -> None:
+    accepted, refused, in_flight, not_taken, untouched = claimed
+    write(
+        tmp_path,
+        [
+            (accepted, None, ""),
+            (accepted, Ended.ACCEPTED, "250 2.0.0 queued as 7"),
+            (refused, Ended.REFUSED, "550 5.1.1 no such user"),
+            (in_flight, None, ""),
+            (not_taken, None, ""),
+            (not_taken, Ended.NOT_TAKEN, ""),
+        ],
+    )
+
+    assert recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW) == 1
+
+    with database.reading() as session:
+        rows = {row.id: row for row in session.scalars(select(Delivery))}
+        suppressed = list(session.scalars(select(Suppression.email_key)))
+    assert {row.id: row.status for row in rows.values()} == {
+        accepted: Status.SENT,
+        refused: Status.FAILED,
+        in_flight: Status.UNKNOWN,
+        not_taken: Status.PENDING,
+        untouched: Status.PENDING,
+    }
+    assert rows[accepted].reply == "250 2.0.0 queued as 7"
+    assert rows[refused].reason == "5.1.1"
+    assert suppressed == ["reader1@example.org"]
+    assert rows[in_flight].due_at == NOW + timedelta(seconds=RESEND)
+    assert [rows[each].attempts for each in (not_taken, untouched)] == [0, 0]
+    assert journal.present(tmp_path) == []
+
+
+def test_recovering_twice_changes_nothing_more(database: Database, claimed: list[int], tmp_path: Path) -> None:
+    write(tmp_path, [(claimed[0], None, "")])
+    recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW)
+
+    assert recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW) == 0
+
+
+def test_a_lease_that_ran_out_says_nothing_while_the_journal_can_be_read(
+    database: Database, claimed: list[int]
+) -> None:
+    lease = ledger.Lease(worker="other", seconds=300)
+    late = NOW + timedelta(days=1)
+    with database.transaction() as session:
+        taken = ledger.claim(
+            session, Lane.BULK, lease=lease, limit=9, wanted={}, now=late, journalled=["dead", "another"]
+        )
+        assert taken == []
+        taken = ledger.claim(session, Lane.BULK, lease=lease, limit=9, wanted={}, now=late, journalled=["another"])
+        assert sorted(row.id for row in taken) == claimed
