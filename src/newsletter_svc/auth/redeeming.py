@@ -67,7 +67,7 @@ def find(session: Session, token: str, *, keyring: Keyring) -> MagicLink:
     link = session.scalars(select(MagicLink).where(MagicLink.nonce_hash == nonce_hash)).one_or_none()
     if link is None or link.door != ticket.door:
         raise LinkGone(Gone.UNKNOWN)
-    return link
+    return _with_living_key(link, keyring)
 
 
 def look_up(session: Session, token: str, *, keyring: Keyring, now: datetime) -> MagicLink:
@@ -119,10 +119,17 @@ def redeem_code(
     session: Session, link_id: str, code: str, *, browser: str, keyring: Keyring, now: datetime
 ) -> Redeemed:
     """What the link would do, for who typed the code and holds the challenge. Raises LinkGone."""
-    link = session.get_one(MagicLink, link_id)
+    link = _with_living_key(session.get_one(MagicLink, link_id), keyring)
     if not link_secrets.code_matches(keyring, link, code):
         raise LinkGone(Gone.WRONG_CODE, link)
     return _use(session, link, asker=True, browser=browser, keyring=keyring, now=now)
+
+
+def _with_living_key(link: MagicLink, keyring: Keyring) -> MagicLink:
+    # A token that was signed during a rotation outlives the key that its row was made with.
+    if link.key_id not in keyring.all:
+        raise LinkGone(Gone.UNKNOWN)
+    return link
 
 
 def _use(session: Session, link: MagicLink, *, asker: bool, browser: str, keyring: Keyring, now: datetime) -> Redeemed:

@@ -36,7 +36,9 @@ def put(response: Response, cookie: Cookie, value: str) -> None:
         max_age=LIFETIMES[cookie],
         secure=parts().settings.secure_cookies,
         httponly=True,
-        samesite="Strict" if cookie == Cookie.FORM else "Lax",
+        # Not strict, also for forms: a page that is opened from a mail program would not see the cookie, and get a new
+        # one that makes the fields of all other open pages worthless.
+        samesite="Lax",
     )
 
 

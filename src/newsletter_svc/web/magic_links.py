@@ -122,8 +122,10 @@ def _gone_page(token: str, gone: LinkGone) -> Response:
 def _asked_again(session: Session, link: MagicLink) -> asking.Request:
     subscriber = session.get_one(Subscriber, link.subscriber_id)
     slugs = [session.get_one(Newsletter, newsletter_id).slug for newsletter_id in link.newsletter_ids]
+    # Who was subscribed already got a link that subscribes to nothing: none named would mean the default newsletter.
+    was_sign_in = link.door == Door.SUBSCRIBE and not slugs
     return asking.Request(
-        door=Door(link.door),
+        door=Door.SIGN_IN if was_sign_in else link.door,
         address=addresses.parse(subscriber.email),
         name=link.name,
         newsletters=slugs,

@@ -1,7 +1,7 @@
 """Where a browser may be sent back to: the frontend, and nowhere else."""
 
 from collections.abc import Mapping
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from newsletter_svc.settings import Settings
 
@@ -21,8 +21,9 @@ def checked(wanted: str, settings: Settings) -> str:
 
 def absolute(target: str, query: Mapping[str, str], settings: Settings) -> str:
     """The checked target as an absolute address, with `query` in place of parameters of the same names."""
-    parts = urlsplit(target if "://" in target else settings.frontend_url + target)
-    kept = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] not in query]
+    parts = urlsplit(settings.frontend_url + target if target.startswith("/") else target)
+    # Names are compared as frontends read them: a `%61ction` in front of ours would speak first.
+    kept = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in query]
     return urlunsplit(parts._replace(query="&".join([*kept, urlencode(query)])))
 
 
