@@ -1,6 +1,7 @@
 """Gunicorn's settings: several processes, each with its sender, which starts after the fork."""
 
 import os
+import socket
 from typing import Any
 
 from newsletter_svc.jobs.threads import SenderThreads
@@ -21,7 +22,25 @@ control_socket_disable = True
 accesslog = None
 access_log_format = "%(t)s %(m)s %(s)s %(B)s %(M)sms"
 
+# What proxies forward is read by `web/peers.py` alone, and links are made from PUBLIC_URL.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
 _senders: dict[int, SenderThreads] = {}
+
+
+def on_starting(server: Any) -> None:
+    """Refuse an address that is taken: with `reuse_port` two services would share it, half the requests each."""
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(address)
+                except OSError as error:
+                    raise SystemExit(f"Cannot listen on {address[0]}:{address[1]}: {error.strerror}.") from None
 
 
 def post_worker_init(worker: Any) -> None:
