@@ -6,20 +6,27 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from newsletter_svc.db import insert_if_absent
 from newsletter_svc.subscribers.models import Newsletter, Subscription, SubscriptionStatus
 
 
 def confirm(session: Session, subscriber_id: int, newsletter_ids: Iterable[int], *, now: datetime) -> None:
     """Subscribe to these newsletters. Only for who has just proved to own the address (double opt-in)."""
     for newsletter_id in newsletter_ids:
-        subscription = session.get(Subscription, (subscriber_id, newsletter_id))
-        if subscription is None:
-            subscription = Subscription(subscriber_id=subscriber_id, newsletter_id=newsletter_id, created_at=now)
-            session.add(subscription)
-        if subscription.status != SubscriptionStatus.CONFIRMED:
-            subscription.status = SubscriptionStatus.CONFIRMED
-            subscription.confirmed_at = now
-            subscription.unsubscribed_at = None
+        # Two links of one reader may be pressed at once: the second waits here for the first, and finds its row.
+        values = {
+            "subscriber_id": subscriber_id,
+            "newsletter_id": newsletter_id,
+            "status": SubscriptionStatus.UNCONFIRMED,
+            "created_at": now,
+        }
+        insert_if_absent(session, Subscription, values, unique=["subscriber_id", "newsletter_id"])
+        session.execute(
+            update(Subscription)
+            .where(Subscription.subscriber_id == subscriber_id, Subscription.newsletter_id == newsletter_id)
+            .where(Subscription.status != SubscriptionStatus.CONFIRMED)
+            .values(status=SubscriptionStatus.CONFIRMED, confirmed_at=now, unsubscribed_at=None)
+        )
 
 
 def leave(session: Session, subscriber_id: int, newsletter_id: int, *, now: datetime) -> None:
