@@ -1,0 +1,123 @@
+"""The service as it runs in production: gunicorn and its workers as processes, on a free port of loopback."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30
+STOP_SECONDS = 40
+"""Longer than the time that gunicorn grants its workers."""
+
+
+def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 30) -> None:
+    """Look again and again until `condition` holds; fail with `what` when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"after {seconds} seconds not true: {what}"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    cookies: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service and the process that leads it."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, body: object = None, *, cookies: Mapping[str, str] | None = None) -> Answer:
+        """One request on a connection of its own, JSON both ways; redirects are not followed."""
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            given = SimpleCookie()
+            for line in response.headers.get_all("Set-Cookie") or []:
+                given.load(line)
+            kept = {name: morsel.value for name, morsel in given.items()}
+            return Answer(response.status, dict(response.headers), response.read(), kept)
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, f"the service has ended: {self.log.read_text()}"
+        try:
+            return self.ask("GET", "/readyz").status == 200
+        except OSError:
+            return False
+
+    def worker_ids(self) -> set[int]:
+        """The process ids of gunicorn's workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(each) for each in children.split()}
+
+    def stop(self) -> int:
+        """Ask it to end, as a platform does before it starts the next release; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port of loopback, kept until the end of the block: gunicorn's sockets may share it, others' may not."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
+
+
+@contextmanager
+def running(folder: Path, port: int, **environ: str) -> Iterator[Service]:
+    """Start what the Procfile calls `web`, wait until it is ready, and end all of its processes after the block."""
+    log = folder / "gunicorn.log"
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=inherited | {"PUBLIC_URL": f"http://127.0.0.1:{port}", "NEWSLETTER_VAR_DIR": str(folder)} | environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    service = Service(port, process, log)
+    try:
+        wait_until(service.is_ready, "the service is ready", seconds=START_SECONDS)
+        yield service
+    finally:
+        if process.poll() is None:
+            service.stop()
