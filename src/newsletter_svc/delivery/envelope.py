@@ -22,6 +22,8 @@ def delivery_of(address: str, *, keyring: Keyring) -> int | None:
     """The delivery that an envelope sender of ours names; None for a forged one."""
     tag = address.rpartition("@")[0].rpartition("+")[2].lower()
     number, _, mac = tag.partition(".")
+    if not tag.isascii():
+        return None  # A header's broken octets arrive as lone surrogates, which no MAC can be compared with.
     try:
         delivery_id = int(number, 16)
     except ValueError:

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
 
+MOST_ENDED = 50
+"""A claim looks at no more than so many times its limit, when most of what is due must not go out any more."""
+
 
 class StillWanted(Protocol):
     """Which of these deliveries (by id) their readers still want. Features hand it over; delivery knows only kinds."""
@@ -98,13 +101,19 @@ def claim(
 ) -> list[Delivery]:
     """Take up to `limit` due deliveries; nobody else gets them until the lease runs out.
 
-    Those that must not go out any more (suppressed, unsubscribed, too late) are ended here and not returned.
+    Those that must not go out any more (suppressed, unsubscribed, too late) are ended here, and the next take their
+    place; but only so many at once, since the transaction keeps others waiting.
     """
-    taken: list[Delivery] = []
+    good: list[Delivery] = []
+    to_look_at = limit * MOST_ENDED
     for condition in owed(lane, now, journalled=journalled):
-        if len(taken) < limit:
-            taken += _take(session, condition, lease=lease, limit=limit - len(taken), now=now)
-    return _without_unwanted(session, taken, wanted, now)
+        while len(good) < limit and to_look_at > 0:
+            taken = _take(session, condition, lease=lease, limit=limit - len(good), now=now)
+            if not taken:
+                break
+            good += _without_unwanted(session, taken, wanted, now)
+            to_look_at -= len(taken)
+    return sorted(good, key=lambda row: row.id)
 
 
 def _take(
@@ -135,7 +144,7 @@ def _take(
 
 
 def _without_unwanted(
-    session: Session, taken: list[Delivery], wanted: Mapping[str, StillWanted], now: datetime
+    session: Session, taken: Sequence[Delivery], wanted: Mapping[str, StillWanted], now: datetime
 ) -> list[Delivery]:
     keys = {delivery.recipient.lower() for delivery in taken}
     suppressed = set(session.scalars(select(Suppression.email_key).where(Suppression.email_key.in_(keys))))
@@ -152,7 +161,7 @@ def _without_unwanted(
                 _end(delivery, Status.FAILED, reason="expired", now=now)
             else:
                 good.append(delivery)
-    return sorted(good, key=lambda row: row.id)
+    return good
 
 
 def _end(delivery: Delivery, status: Status, *, reason: str, now: datetime) -> None:
