@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 import pytest
 from sqlalchemy import select
@@ -500,3 +501,21 @@ def test_threads_send_what_is_owed_until_they_are_stopped(sink: Sink, service: P
     owe(service.database, "too-late@example.org")
     threads.wake()
     assert Counter(statuses(service.database)) == {Status.SENT: 31, Status.PENDING: 1}
+
+
+def test_a_stop_waits_no_longer_than_it_was_told(sink: Sink, service: Parts, sender: Sender) -> None:
+    sink.answer("dot", Do.HANG)
+    patient = create_app(replace(service.settings, mail_timeout=3))
+    parts: Parts = patient.extensions[EXTENSION]
+    owe(parts.database, *readers(BATCH * 3))
+    owe(parts.database, "sign-in@example.org", lane=Lane.TRANSACTIONAL)
+    threads = SenderThreads(replace(parts.sender, letters={KIND: write_note}, wanted={}, stopping=threading.Event()))
+    threads.start()
+    threads.wake()
+    sink.wait_for(4)
+    began = monotonic()
+    assert not threads.stop(timeout=0.2)
+    assert monotonic() - began < 0.8
+    assert threads.stop(timeout=10)
+    assert Counter(statuses(parts.database)) == {Status.UNKNOWN: 4, Status.PENDING: BATCH * 3 - 3}
+    parts.database.dispose()

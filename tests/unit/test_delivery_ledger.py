@@ -258,7 +258,7 @@ def test_a_feature_is_asked_about_its_own_kind_only(database: Database) -> None:
 
 def test_what_would_arrive_too_late_is_not_sent(database: Database) -> None:
     owe(database, expires_at=NOW + 20 * MINUTE)
-    assert claim(database, now=NOW + 20 * MINUTE) == []
+    assert claim(database, now=NOW + 20 * MINUTE, wanted={"digest": Wants(frozenset())}) == []
     [ended] = rows(database).values()
     assert (ended.status, ended.reason) == (Status.FAILED, "expired")
 

@@ -155,10 +155,11 @@ def _without_unwanted(
         for delivery in same_kind:
             if delivery.recipient.lower() in suppressed:
                 _end(delivery, Status.SUPPRESSED, reason="suppressed", now=now)
+            elif delivery.expires_at is not None and delivery.expires_at <= now:
+                # Asked before what the reader wants: a dead link is not wanted either, but it is we who came too late.
+                _end(delivery, Status.FAILED, reason="expired", now=now)
             elif delivery.id not in still_wanted:
                 _end(delivery, Status.CANCELLED, reason="not_wanted", now=now)
-            elif delivery.expires_at is not None and delivery.expires_at <= now:
-                _end(delivery, Status.FAILED, reason="expired", now=now)
             else:
                 good.append(delivery)
     return good

@@ -1,6 +1,7 @@
 """The sender inside a process: threads that sleep until something is due or somebody wakes them."""
 
 import threading
+from time import monotonic
 
 import structlog
 
@@ -44,8 +45,9 @@ class SenderThreads:
         """Let what is in flight end and start nothing new; False when that took longer than `timeout` seconds."""
         self._sender.stopping.set()
         self.wake()
+        deadline = monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self, lane: Lane) -> None:
