@@ -45,7 +45,7 @@ def sign_in_by_code() -> Response:
         redeemed = redeeming.redeem_code(
             session,
             link_id,
-            body.code.replace(" ", ""),
+            "".join(body.code.split()),
             browser=browsers.label(request.user_agent.string),
             keyring=service.keyring,
             now=now,
