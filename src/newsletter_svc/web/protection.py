@@ -1,7 +1,8 @@
 """Headers that every answer carries, and the address books of browsers: content policy, CORS, caching."""
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_cors import CORS
+from werkzeug.exceptions import BadRequest
 
 from newsletter_svc.settings import Settings
 from newsletter_svc.web import forgery
@@ -31,11 +32,21 @@ def install(app: Flask, settings: Settings) -> None:
     if settings.secure_cookies:
         headers["Strict-Transport-Security"] = "max-age=31536000"
 
+    app.before_request(refuse_undecodable_query)
+
     @app.after_request
     def protect(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         return forgery.remember(response)
+
+
+def refuse_undecodable_query() -> None:
+    """Raises BadRequest for bytes that are no UTF-8, over which whoever looks at `request.args` would stumble."""
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        raise BadRequest from None
 
 
 def content_policy(settings: Settings) -> str:

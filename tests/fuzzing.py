@@ -1,0 +1,51 @@
+"""What must hold whatever was sent: nothing breaks, nothing is said about the inside, a refusal leaves no trace."""
+
+import json
+import re
+
+from sqlalchemy import func, select
+
+from newsletter_svc.auth.models import BrowserSession, MagicLink
+from newsletter_svc.db import Base, Database
+from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.subscribers import addresses
+from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription
+
+KEPT: tuple[type[Base], ...] = (Subscriber, Subscription, Newsletter, MagicLink, BrowserSession, Delivery)
+INSIDE = re.compile(
+    rb"Traceback|site-packages|\.py\b|newsletter_svc|sqlalchemy|sqlite3|psycopg|werkzeug|pydantic"
+    rb"|\b[A-Z]\w+(?:Error|Exception|Warning)\b"
+)
+"""What only somebody who knows the code could mean: modules, files, classes of errors."""
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "code"}
+
+
+def census(database: Database) -> dict[str, int]:
+    """How many rows there are of everything that a request can make."""
+    with database.reading() as session:
+        return {table.__tablename__: session.scalars(select(func.count()).select_from(table)).one() for table in KEPT}
+
+
+def check_books(database: Database) -> None:
+    """Every mail that is owed belongs to one link and goes to its subscriber, whose address is one we write to."""
+    with database.reading() as session:
+        links = session.scalars(select(MagicLink)).all()
+        deliveries = {delivery.subject_id: delivery for delivery in session.scalars(select(Delivery))}
+        assert len(links) == len(deliveries) == census(database)["deliveries"]
+        for link in links:
+            subscriber = session.get_one(Subscriber, link.subscriber_id)
+            assert deliveries[link.id].recipient == subscriber.email
+            assert addresses.parse(subscriber.email).key == subscriber.email_key
+
+
+def check_answer(status: int, headers: dict[str, str], body: bytes, *, for_program: bool) -> None:
+    """Assert that an answer is no accident, and a problem in JSON where JSON was asked for."""
+    assert 200 <= status < 500 or status == 503, (status, body[:500])
+    assert not INSIDE.search(body), body[:2000]
+    kind = headers.get("content-type", "").partition(";")[0]
+    if status >= 400 and body and for_program:
+        assert kind == "application/problem+json", (status, kind, body[:200])
+    if body and kind == "application/problem+json":
+        problem = json.loads(body)
+        assert problem.keys() >= PROBLEM_FIELDS
+        assert problem["status"] == status
