@@ -25,9 +25,8 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
-    with free_port() as port:
-        yield port
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
+
+from tests.fakes.smtp import Received
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
@@ -43,12 +46,20 @@ class Answer:
         return json.loads(self.body)
 
 
+def magic_link(mail: Received) -> str:
+    """The link that stands alone on its line of the text part."""
+    [link] = re.findall(r"^https?://\S+/magic-link/\S+$", mail.part("plain"), re.MULTILINE)
+    assert isinstance(link, str)
+    return link
+
+
 @dataclass(frozen=True)
 class Service:
     """A running service and the process that leads it."""
 
     port: int
     process: subprocess.Popen[bytes]
+    environ: Mapping[str, str]
     log: Path
 
     @property
@@ -72,6 +83,13 @@ class Service:
         finally:
             connection.close()
 
+    def command(self, *arguments: str) -> str:
+        """Run `newsletter` with these arguments beside the service, as cron does; return what it said."""
+        program = [sys.executable, "-c", "from newsletter_svc.app import main; main()"]
+        done = subprocess.run([*program, *arguments], cwd=ROOT, env=self.environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"the service has ended: {self.log.read_text()}"
         try:
@@ -90,13 +108,11 @@ class Service:
         return self.process.wait(STOP_SECONDS)
 
 
-@contextmanager
-def free_port() -> Iterator[int]:
-    """A port of loopback, kept until the end of the block: gunicorn's sockets may share it, others' may not."""
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind(("127.0.0.1", 0))
-        yield reserved.getsockname()[1]
+def free_port() -> int:
+    """A port of loopback that nobody listens on. Who takes it first has it: the service refuses to share."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -104,17 +120,18 @@ def running(folder: Path, port: int, **environ: str) -> Iterator[Service]:
     """Start what the Procfile calls `web`, wait until it is ready, and end all of its processes after the block."""
     log = folder / "gunicorn.log"
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "wsgi:app"]
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
+    environ = {"PUBLIC_URL": f"http://127.0.0.1:{port}", "NEWSLETTER_VAR_DIR": str(folder)} | environ
+    environ |= {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=inherited | {"PUBLIC_URL": f"http://127.0.0.1:{port}", "NEWSLETTER_VAR_DIR": str(folder)} | environ,
+            env=environ,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    service = Service(port, process, log)
+    service = Service(port, process, environ, log)
     try:
         wait_until(service.is_ready, "the service is ready", seconds=START_SECONDS)
         yield service
