@@ -6,9 +6,10 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, jsonify, make_response, render_template
+from gunicorn.http.errors import NoMoreData, ParseException
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
@@ -70,6 +71,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.FORBIDDEN, "missing_scope", str(error))
         case OperationalError() | PoolTimeoutError():
             return BUSY
+        case ParseException() | NoMoreData():
+            # The server reads a body only when it is asked for it, so a broken chunk is met in the middle of a view.
+            return _of_http(BadRequest(), HTTPStatus.BAD_REQUEST)
         case HTTPException() if error.code is not None and error.code >= 400:
             return _of_http(error, error.code)
     return INTERNAL
