@@ -190,6 +190,15 @@ def test_doors_that_know_no_page_refuse_in_json(client: FlaskClient) -> None:
 
 def test_a_query_that_is_no_text_is_refused(app: Flask) -> None:
     for path in ("/", "/session", "/mailbox/"):
-        environ = create_environ(path) | {"QUERY_STRING": "action=\xff"}
-        _, status, _ = run_wsgi_app(app.wsgi_app, environ)
-        assert status.startswith("400"), path
+        for query in ("action=\xff", "action=\r\nX: y", "\0"):
+            environ = create_environ(path) | {"QUERY_STRING": query}
+            _, status, _ = run_wsgi_app(app.wsgi_app, environ)
+            assert status.startswith("400"), (path, query)
+
+
+def test_no_redirect_follows_the_host_that_a_request_names(app: Flask) -> None:
+    for path in ("//session", "//", "/signin//code", "//static/base.css"):
+        environ = create_environ(headers={"Host": "evil.example"}) | {"PATH_INFO": path}
+        _, status, headers = run_wsgi_app(app.wsgi_app, environ)
+        assert status.startswith(("200", "404")), path
+        assert "Location" not in headers, path

@@ -32,7 +32,9 @@ def install(app: Flask, settings: Settings) -> None:
     if settings.secure_cookies:
         headers["Strict-Transport-Security"] = "max-age=31536000"
 
-    app.before_request(refuse_undecodable_query)
+    # The router would send `//session` to `/session` on whatever host the request names.
+    app.url_map.merge_slashes = False
+    app.before_request(refuse_impossible_query)
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -41,12 +43,14 @@ def install(app: Flask, settings: Settings) -> None:
         return forgery.remember(response)
 
 
-def refuse_undecodable_query() -> None:
-    """Raises BadRequest for bytes that are no UTF-8, over which whoever looks at `request.args` would stumble."""
+def refuse_impossible_query() -> None:
+    """Raises BadRequest for a query that no address has, over which whoever looks at it would stumble."""
     try:
-        request.query_string.decode()
+        is_text = request.query_string.decode().isprintable()
     except UnicodeDecodeError:
-        raise BadRequest from None
+        is_text = False
+    if not is_text:
+        raise BadRequest
 
 
 def content_policy(settings: Settings) -> str:
