@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from newsletter_svc.mail import filters, mime, slots
 from newsletter_svc.mail.addresses import wire_address
+from newsletter_svc.mail.bulk.compiled import Build, CompiledLetter
 from newsletter_svc.mail.headers import clean
 from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
 from newsletter_svc.settings import Settings
@@ -67,22 +69,31 @@ class Composer:
 
         Raises `UnsendableMessage` when this one letter cannot be sent; others can.
         """
-        reply_to = self._settings.mail_reply_to
-        content = mime.build(
-            letter.rendered,
-            sender=Mailbox(self._sender(letter.stream), self.publication.name),
-            recipient=letter.recipient,
-            message_id=message_id,
-            date=date,
-            reply_to=Mailbox(reply_to) if reply_to else None,
-            auto_submitted=letter.stream is Stream.TRANSACTIONAL,
-            extra=letter.headers,
+        build = self._build_for(letter.stream)
+        content = build(
+            letter.rendered, recipient=letter.recipient, message_id=message_id, date=date, extra=letter.headers
         )
         return OutgoingMessage(
             envelope_sender=wire_address(envelope_sender),
             recipient=wire_address(letter.recipient.email),
             message_id=message_id,
             content=content,
+        )
+
+    def compile(self, rendered: Rendered, *, stream: Stream, headers: Iterable[tuple[str, str]]) -> CompiledLetter:
+        """Return what makes the same mail as `fill` and `finish` for each reader, at a hundredth of the cost.
+
+        `rendered` comes from `render_with_slots`; values of `headers` may hold slots too (`slots.place`).
+        """
+        return CompiledLetter(rendered, extra=headers, build=self._build_for(stream))
+
+    def _build_for(self, stream: Stream) -> Build:
+        reply_to = self._settings.mail_reply_to
+        return partial(
+            mime.build,
+            sender=Mailbox(self._sender(stream), self.publication.name),
+            reply_to=Mailbox(reply_to) if reply_to else None,
+            auto_submitted=stream is Stream.TRANSACTIONAL,
         )
 
     def _sender(self, stream: Stream) -> str:

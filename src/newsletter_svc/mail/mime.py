@@ -14,8 +14,9 @@ from newsletter_svc.mail import headers
 from newsletter_svc.mail.message import Mailbox, Rendered, UnsendableMessage
 
 SUBJECT_LIMIT = 200
-_QP_LINE = 76  # RFC 2045 6.7 (5), the soft line break included
-_NEEDS_ESCAPE = re.compile(rb"[^\t -<>-~]|[\t ]$")
+QP_LINE = 76
+"""RFC 2045 6.7 (5), the soft line break included."""
+_NEEDS_ESCAPE = re.compile(rb"[^\t -<>-~]")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
@@ -45,8 +46,8 @@ def build(
         headers.address_line("From", sender),
         headers.address_line("To", recipient),
         headers.text_line("Subject", rendered.subject, limit=SUBJECT_LIMIT),
-        headers.token_line("Date", _date(date)),
-        headers.token_line("Message-ID", _checked_id(message_id)),
+        date_line(date),
+        headers.token_line("Message-ID", checked_id(message_id)),
     ]
     if reply_to is not None:
         lines.append(headers.address_line("Reply-To", reply_to))
@@ -59,41 +60,64 @@ def build(
 
 def quoted_printable(text: str) -> bytes:
     """Return `text` in quoted-printable: lines of at most 76 octets, each ended by CRLF, none beginning with a dot."""
-    text = _CONTROL.sub("", _LINE_BREAK.sub("\n", text)).removesuffix("\n")
     try:
-        lines = text.encode().split(b"\n")
+        lines = plain_lines(text).removesuffix("\n").encode().split(b"\n")
     except UnicodeEncodeError:
         raise UnsendableMessage("the text holds half of a character (a lone surrogate)") from None
-    return b"".join(_qp_lines(line) for line in lines)
+    return b"".join(cut(escape(line)) for line in lines)
 
 
-def _qp_lines(line: bytes) -> bytes:
-    rest = _NEEDS_ESCAPE.sub(lambda match: b"=%02X" % match[0][0], line)
+def plain_lines(text: str) -> str:
+    """Return `text` with LF alone as line end, and without control characters."""
+    return _CONTROL.sub("", _LINE_BREAK.sub("\n", text))
+
+
+def escape(line: bytes) -> bytes:
+    """Write the octets that are not plain as `=E2`; what only the place in a line makes unsafe is up to `cut`."""
+    return _NEEDS_ESCAPE.sub(lambda match: b"=%02X" % match[0][0], line)
+
+
+def cut(line: bytes) -> bytes:
+    """Return one escaped line as the lines of at most 76 octets that it is sent in."""
+    rest = safe_start(safe_end(line))
     written: list[bytes] = []
-    while True:
-        rest = _safe_start(rest)
-        if len(rest) <= _QP_LINE:
-            return b"".join([*written, rest, b"\r\n"])
-        cut = _QP_LINE - 1
-        # An escape of three octets stays whole.
-        cut -= 1 if rest[cut - 1] == 0x3D else 2 if rest[cut - 2] == 0x3D else 0
-        written.append(rest[:cut] + b"=\r\n")
-        rest = rest[cut:]
+    while len(rest) > QP_LINE:
+        first, rest = soft_break(rest)
+        written.append(first)
+        rest = safe_start(rest)
+    return b"".join([*written, rest, b"\r\n"])
 
 
-def _safe_start(line: bytes) -> bytes:
+def soft_break(rest: bytes) -> tuple[bytes, bytes]:
+    """Cut the first line off one that is longer than a line may be."""
+    at = QP_LINE - 1
+    # An escape of three octets stays whole.
+    at -= 1 if rest[at - 1] == 0x3D else 2 if rest[at - 2] == 0x3D else 0
+    return rest[:at] + b"=\r\n", rest[at:]
+
+
+def safe_end(line: bytes) -> bytes:
+    """Escape a blank at the end of a line, which servers on the way may drop."""
+    return line[:-1] + b"=%02X" % line[-1] if line.endswith((b" ", b"\t")) else line
+
+
+def safe_start(line: bytes) -> bytes:
     """Escape what servers and mailboxes misread at the beginning of a line: a dot, and `From `."""
     if line.startswith((b".", b"From ")):
         return b"=%02X" % line[0] + line[1:]
     return line
 
 
+def boundary_for(message_id: str) -> str:
+    """Return what divides the parts: "=_" cannot occur in quoted-printable, so no text can imitate it."""
+    return "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:24]
+
+
 def _content(rendered: Rendered, *, message_id: str) -> bytes:
     text = _part("plain", rendered.text)
     if not rendered.html:
         return text
-    # "=_" cannot occur in quoted-printable, so no text can imitate the boundary (RFC 2045 6.7).
-    boundary = b"=_" + hashlib.sha256(message_id.encode()).hexdigest()[:24].encode()
+    boundary = boundary_for(message_id).encode("ascii")
     return b"\r\n".join(
         [
             b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n',
@@ -111,13 +135,15 @@ def _part(subtype: str, text: str) -> bytes:
     return head.encode("ascii") + quoted_printable(text)
 
 
-def _date(date: datetime) -> str:
+def date_line(date: datetime) -> str:
+    """Return the whole header Date; `date` is aware."""
     if date.tzinfo is None:
         raise ValueError("a Date without a zone says nothing")
-    return format_datetime(date)
+    return headers.token_line("Date", format_datetime(date))
 
 
-def _checked_id(message_id: str) -> str:
+def checked_id(message_id: str) -> str:
+    """Return the Message-ID, angle brackets included. Raises `UnsendableMessage` when it is none."""
     if not _MESSAGE_ID.fullmatch(message_id):
         raise UnsendableMessage("the Message-ID is none")
     return message_id

@@ -58,10 +58,25 @@ def fill(rendered: Rendered, values: Mapping[str, str]) -> Rendered:
     )
 
 
+def place(slot: str) -> str:
+    """Return a slot as it stands in frozen text, for text that no template made: `f"<{place('unsubscribe_url')}>"`."""
+    return f"{_OPEN}{slot}{_CLOSE}"
+
+
+def split(part: str) -> list[str]:
+    """Return the text before the first slot, that slot's name, the text up to the next one, and so on."""
+    return _SLOT.split(part)
+
+
+def fill_text(part: str, values: Mapping[str, str]) -> str:
+    """Return `part` with its slots filled, nothing escaped. Raises `LostSlot`."""
+    return _fill_part(part, values)
+
+
 def _freeze_part(part: str, words: Mapping[str, str]) -> str:
     part = _RESERVED.sub("", part)
     for slot, word in words.items():
-        part = part.replace(word, f"{_OPEN}{slot}{_CLOSE}")
+        part = part.replace(word, place(slot))
     return part
 
 
