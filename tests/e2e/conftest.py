@@ -14,6 +14,8 @@ from tests.conftest import KEY
 from tests.e2e.service import Service, free_port, running
 from tests.fakes.smtp import Sink
 
+WITHOUT_LIMITS = dict.fromkeys(("LIMIT_PER_ADDRESS", "LIMIT_PER_IP", "LIMIT_GLOBAL"), "1000000/hour")
+
 Start = Callable[[], AbstractContextManager[Service]]
 
 
@@ -41,6 +43,7 @@ def start(database_url: str, sink: Sink, port: int, tmp_path: Path) -> Start:
             SECRET_KEYS=KEY,
             MAIL_SERVER="127.0.0.1",
             MAIL_PORT=str(sink.port),
+            **WITHOUT_LIMITS,
         )
 
     return begin
