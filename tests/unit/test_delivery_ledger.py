@@ -190,7 +190,7 @@ def test_an_attempt_that_never_was_is_not_counted(database: Database) -> None:
     owe(database)
     [mine] = claim(database)
     with database.transaction() as session:
-        ledger.mark_retry(session, mine, reason="server_unavailable", reply=None, due_at=NOW, attempted=False)
+        ledger.postpone(session, mine, reason="server_unavailable", reply=None, due_at=NOW)
     [again] = claim(database)
     assert again.attempts == 1
 

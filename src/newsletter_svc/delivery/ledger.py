@@ -9,7 +9,8 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, CursorResult, and_, case, select, update
 from sqlalchemy.orm import Session
 
-from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
+from newsletter_svc.delivery import suppressions
+from newsletter_svc.delivery.models import Delivery, Lane, Status
 
 MOST_ENDED = 50
 """A claim looks at no more than so many times its limit, when most of what is due must not go out any more."""
@@ -41,8 +42,9 @@ def enqueue(
     message_domain: str,
     now: datetime,
     expires_at: datetime | None = None,
+    withheld: str | None = None,
 ) -> Delivery:
-    """Owe one message, in the transaction of whatever caused it."""
+    """Owe one message, in the transaction of whatever caused it; or put on record, with the reason, that it is not."""
     delivery = Delivery(
         key=key,
         kind=kind,
@@ -51,10 +53,12 @@ def enqueue(
         subscriber_id=subscriber_id,
         subject_id=subject_id,
         message_id=f"<{uuid4().hex}@{message_domain}>",
-        status=Status.PENDING,
+        status=Status.CANCELLED if withheld else Status.PENDING,
         due_at=now,
         expires_at=expires_at,
+        reason=withheld,
         created_at=now,
+        finished_at=now if withheld else None,
     )
     session.add(delivery)
     session.flush()
@@ -146,14 +150,13 @@ def _take(
 def _without_unwanted(
     session: Session, taken: Sequence[Delivery], wanted: Mapping[str, StillWanted], now: datetime
 ) -> list[Delivery]:
-    keys = {delivery.recipient.lower() for delivery in taken}
-    suppressed = set(session.scalars(select(Suppression.email_key).where(Suppression.email_key.in_(keys))))
+    suppressed = suppressions.blocked(session, taken, now=now)
     good: list[Delivery] = []
     for kind in sorted({delivery.kind for delivery in taken}):
         same_kind = [delivery for delivery in taken if delivery.kind == kind]
         still_wanted = wanted[kind](session, same_kind, now=now) if kind in wanted else {row.id for row in same_kind}
         for delivery in same_kind:
-            if delivery.recipient.lower() in suppressed:
+            if delivery.id in suppressed:
                 _end(delivery, Status.SUPPRESSED, reason="suppressed", now=now)
             elif delivery.expires_at is not None and delivery.expires_at <= now:
                 # Asked before what the reader wants: a dead link is not wanted either, but it is we who came too late.
@@ -193,12 +196,15 @@ def mark_failed(session: Session, delivery: Delivery, *, reason: str, reply: str
     return _mark(session, delivery, status=Status.FAILED, reply=reply, reason=reason, finished_at=now)
 
 
-def mark_retry(
-    session: Session, delivery: Delivery, *, reason: str, reply: str | None, due_at: datetime, attempted: bool = True
-) -> bool:
-    """Try again at `due_at`. An attempt that never reached the reader's server may be taken back."""
-    attempts = Delivery.attempts if attempted else Delivery.attempts - 1
-    return _mark(session, delivery, status=Status.RETRY, reply=reply, reason=reason, due_at=due_at, attempts=attempts)
+def mark_retry(session: Session, delivery: Delivery, *, reason: str, reply: str | None, due_at: datetime) -> bool:
+    """The server said "not now", or the letter could not be written: try again at `due_at`."""
+    return _mark(session, delivery, status=Status.RETRY, reply=reply, reason=reason, due_at=due_at)
+
+
+def postpone(session: Session, delivery: Delivery, *, reason: str, reply: str | None, due_at: datetime) -> bool:
+    """The server could not be reached: no attempt counts, and what may have arrived stays `unknown`."""
+    values = {"reply": reply, "reason": reason, "due_at": due_at}
+    return _mark(session, delivery, **_untried(delivery, otherwise=Status.RETRY), **values)
 
 
 def mark_unknown(session: Session, delivery: Delivery, *, resend_at: datetime) -> bool:
@@ -208,7 +214,16 @@ def mark_unknown(session: Session, delivery: Delivery, *, resend_at: datetime) -
 
 def give_back(session: Session, delivery: Delivery) -> bool:
     """Not touched after all: as it was before the claim."""
-    return _mark(session, delivery, status=Status.PENDING, attempts=Delivery.attempts - 1)
+    return _mark(session, delivery, **_untried(delivery, otherwise=Status.PENDING))
+
+
+def _untried(delivery: Delivery, *, otherwise: Status) -> dict[str, object]:
+    was_unknown = delivery.resends > 0
+    return {
+        "status": Status.UNKNOWN if was_unknown else otherwise,
+        "attempts": Delivery.attempts - 1,
+        "resends": delivery.resends - 1 if was_unknown else 0,
+    }
 
 
 def _mark(session: Session, delivery: Delivery, **values: object) -> bool:

@@ -39,9 +39,7 @@ def postponed(
 ) -> None:
     """The server could not be reached: everything stays owed, and nobody's attempts are counted."""
     for delivery in deliveries:
-        ledger.mark_retry(
-            session, delivery, reason="server_unavailable", reply=failure.text, due_at=due_at, attempted=False
-        )
+        ledger.postpone(session, delivery, reason="server_unavailable", reply=failure.text, due_at=due_at)
     log.warning("server_unavailable", stage=failure.stage, cause=failure.text, deliveries=len(deliveries))
 
 
@@ -52,6 +50,17 @@ def unanswered(
     again = retries.after_no_reply(delivery, unknown_resend_seconds=unknown_resend_seconds, now=now)
     ledger.mark_unknown(session, delivery, resend_at=again)
     log.warning("delivery_unknown", delivery=delivery.id, kind=delivery.kind, cause=failure.text)
+
+
+def not_written(session: Session, delivery: Delivery, error: Exception, *, now: datetime) -> None:
+    """The letter could not be written, and it is not this reader's fault: tried again like a server's "not now"."""
+    what = f"not_written: {type(error).__name__}"[:60]
+    again = retries.after_refusal(delivery, now=now)
+    if again is not None:
+        ledger.mark_retry(session, delivery, reason=what, reply=None, due_at=again)
+    else:
+        ledger.mark_failed(session, delivery, reason=what, reply=None, now=now)
+    log.error("letter_not_written", delivery=delivery.id, kind=delivery.kind, error=type(error).__name__)
 
 
 def unsendable(session: Session, delivery: Delivery, error: Exception, *, now: datetime) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NoResultFound, OperationalError
 from sqlalchemy.orm import Session
 
 from newsletter_svc.clock import utcnow
@@ -19,13 +19,14 @@ from newsletter_svc.delivery.journal import Ended, Journal
 from newsletter_svc.delivery.models import Delivery, Lane
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.failures import DeliveryError, OutcomeUnknown, Refusal, SenderRefused, ServerUnavailable
-from newsletter_svc.mail.message import Letter, OutgoingMessage
+from newsletter_svc.mail.message import Letter, OutgoingMessage, UnsendableMessage
+from newsletter_svc.mail.slots import LostSlot
 from newsletter_svc.mail.transport import Carrier, Transport
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 
-BATCH = 20
-"""How many deliveries one claim takes: few, since those of a killed sender wait until its lease runs out."""
+BATCHES = {Lane.TRANSACTIONAL: 1, Lane.BULK: 20}
+"""How many deliveries one claim takes. Sign-in mail goes one by one: behind a server that hangs, none may wait."""
 REFUSED_PAUSE = timedelta(minutes=1)
 
 log = structlog.get_logger()
@@ -66,7 +67,7 @@ class Sender:
 
     def run_round(self, lane: Lane) -> Round:
         """Claim a batch and send it. Nothing is sent without a committed claim, or with a transaction open."""
-        with self.claims.take(lane, limit=BATCH) as claim:
+        with self.claims.take(lane, limit=BATCHES[lane]) as claim:
             return Round(handled=0) if claim is None else self._send(lane, claim)
 
     def _send(self, lane: Lane, claim: Claim) -> Round:
@@ -93,8 +94,12 @@ class Sender:
             message = self._compose(delivery)
         except OperationalError:
             raise
-        except Exception as error:
+        except (UnsendableMessage, LostSlot, NoResultFound) as error:
             self._mark(partial(outcomes.unsendable, delivery=delivery, error=error, now=self.now()))
+            return
+        except Exception as error:
+            # A broken template is our fault and can be mended: the reader must not lose the mail by it.
+            self._mark(partial(outcomes.not_written, delivery=delivery, error=error, now=self.now()))
             return
         try:
             reply = connection.send(message, before_dot=partial(journal.intent, delivery.id))

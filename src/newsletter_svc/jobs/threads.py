@@ -12,12 +12,14 @@ POLL_SECONDS = 1.0
 """How often a sleeping thread looks for work that another process left: nobody wakes it across processes."""
 TROUBLE_SECONDS = 5.0
 CARE_SECONDS = 5.0
+TRANSACTIONAL_THREADS = 3
+"""More than one, so that a server that hangs at one mail does not keep the others."""
 
 log = structlog.get_logger()
 
 
 class SenderThreads:
-    """One thread for sign-in mail, which never waits behind a digest, and the others for digests.
+    """Threads of their own for sign-in mail, which never waits behind a digest, and MAIL_CONNECTIONS for digests.
 
     Start it after a fork: threads do not survive one.
     """
@@ -25,7 +27,7 @@ class SenderThreads:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._wakes = {lane: threading.Event() for lane in Lane}
-        lanes = [Lane.TRANSACTIONAL] + [Lane.BULK] * max(1, sender.settings.mail_connections - 1)
+        lanes = [Lane.TRANSACTIONAL] * TRANSACTIONAL_THREADS + [Lane.BULK] * sender.settings.mail_connections
         self._threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
             for number, lane in enumerate(lanes)
@@ -54,7 +56,10 @@ class SenderThreads:
         while not self._sender.stopping.is_set():
             self._wakes[lane].clear()
             seconds = self._round(lane)
-            if seconds:
+            if seconds > POLL_SECONDS:
+                # After a trouble nobody wakes it early: a wake for each new mail would be a try for each new mail.
+                self._sender.stopping.wait(seconds)
+            elif seconds:
                 self._wakes[lane].wait(seconds)
 
     def _look_after_claims(self) -> None:
