@@ -87,8 +87,16 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Development with the local mailbox, so that a test finds what was sent as files."""
-    return Settings(secret_keys=(KEY,), database_url=database_url, var_dir=tmp_path)
+    """Development with the local mailbox, so that a test finds what was sent as files, and limits that nobody meets."""
+    return Settings(
+        secret_keys=(KEY,),
+        database_url=database_url,
+        var_dir=tmp_path,
+        limit_per_address="1000000/hour",
+        limit_per_ip="1000000/hour",
+        limit_global="1000000/hour",
+        limit_wrong_codes="1000000/hour",
+    )
 
 
 @pytest.fixture

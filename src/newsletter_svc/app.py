@@ -20,6 +20,7 @@ from newsletter_svc.digests import content as digest_content
 from newsletter_svc.digests import recipients as digest_recipients
 from newsletter_svc.digests.letter import DigestLetters
 from newsletter_svc.jobs.waking import Waker
+from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.transport import Mail, open_mail
@@ -79,7 +80,17 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         letters={**dict.fromkeys(Kind, link_letters), digest_content.KIND: digest_letters},
         wanted={**dict.fromkeys(Kind, auth_letters.still_wanted), digest_content.KIND: digest_recipients.still_wanted},
     )
-    return Parts(settings, database, keyring, links, composer, Passes(settings, keyring), sender, wake=Waker())
+    return Parts(
+        settings=settings,
+        database=database,
+        keyring=keyring,
+        links=links,
+        composer=composer,
+        passes=Passes(settings, keyring),
+        limits=Limits(settings, database=database, keyring=keyring),
+        sender=sender,
+        wake=Waker(),
+    )
 
 
 def _register_pages(app: Flask) -> None:

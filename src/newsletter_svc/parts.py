@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.passes import Passes
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.jobs.waking import Waker
+from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
@@ -22,9 +24,15 @@ class Parts:
     links: Links
     composer: Composer
     passes: Passes
+    limits: Limits
     sender: Sender
     wake: Waker
     """Tell this process's sender, if it runs one, that something is due."""
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """How long links and sessions live."""
+        return Lifetimes.of(self.settings)
 
     @property
     def message_domain(self) -> str:

@@ -31,7 +31,13 @@ ADA, PEER = "ada@example.org", "192.0.2.7"
 @pytest.fixture
 def strict(settings: Settings) -> Settings:
     """The limits that readers meet."""
-    return replace(settings, limit_per_address="1/minute;5/hour", limit_per_ip="20/hour", limit_global="2000/hour")
+    return replace(
+        settings,
+        limit_per_address=Settings.limit_per_address,
+        limit_per_ip=Settings.limit_per_ip,
+        limit_global=Settings.limit_global,
+        limit_wrong_codes=Settings.limit_wrong_codes,
+    )
 
 
 def limits_of(settings: Settings, database: Database) -> Limits:

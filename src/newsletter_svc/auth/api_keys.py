@@ -8,6 +8,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter_svc import audit
+from newsletter_svc.audit import Event
 from newsletter_svc.auth.models import ApiKey
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.tokens import fingerprint
@@ -22,15 +24,20 @@ class BadScope(NewsletterError):
 
 
 class BadApiKey(NewsletterError):
-    """No key, or none of ours, or a revoked one."""
+    """No key, or none of ours, or a revoked one. `key_id` is for the trail: which one it was, if it ever was one."""
+
+    def __init__(self, key_id: int | None) -> None:
+        super().__init__("This needs an API key: Authorization: Bearer <key>.")
+        self.key_id = key_id
 
 
 class MissingScope(NewsletterError):
     """A good key, but not for this."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, key_id: int) -> None:
         super().__init__(f"This key lacks the scope {scope}.")
         self.scope = scope
+        self.key_id = key_id
 
 
 def create(session: Session, scopes: Sequence[str], *, now: datetime) -> tuple[ApiKey, str]:
@@ -42,6 +49,7 @@ def create(session: Session, scopes: Sequence[str], *, now: datetime) -> tuple[A
     key = ApiKey(secret_hash=fingerprint(secret), scopes=sorted(set(scopes)), created_at=now)
     session.add(key)
     session.flush()
+    audit.record(session, Event.KEY_MADE, reason=" ".join(key.scopes)[:60], subject=f"key:{key.id}", now=now)
     return key, secret
 
 
@@ -54,9 +62,9 @@ def check(session: Session, authorization: str | None, scope: str, *, now: datet
     hashed = fingerprint(match.group(1) if match else "")
     key = session.scalars(select(ApiKey).where(ApiKey.secret_hash == hashed)).one_or_none()
     if key is None or key.revoked_at is not None:
-        raise BadApiKey("This needs an API key: Authorization: Bearer <key>.")
+        raise BadApiKey(key.id if key else None)
     if scope not in key.scopes:
-        raise MissingScope(scope)
+        raise MissingScope(scope, key.id)
     key.last_used_at = now
     return key
 
@@ -71,4 +79,5 @@ def revoke(session: Session, key_id: int, *, now: datetime) -> bool:
     if key is None or key.revoked_at is not None:
         return False
     key.revoked_at = now
+    audit.record(session, Event.KEY_REVOKED, subject=f"key:{key.id}", now=now)
     return True

@@ -9,7 +9,10 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
+from newsletter_svc import audit
+from newsletter_svc.audit import Event
 from newsletter_svc.auth import secrets as link_secrets
+from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import Door, MagicLink
 from newsletter_svc.delivery import ledger
 from newsletter_svc.delivery.models import Lane
@@ -17,9 +20,6 @@ from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import Newsletter, Subscriber
 from newsletter_svc.tokens import Keyring, fingerprint
-
-SIGN_IN_LIFETIME = timedelta(minutes=20)
-CONFIRMATION_LIFETIME = timedelta(hours=48)
 
 
 class Kind(StrEnum):
@@ -29,6 +29,13 @@ class Kind(StrEnum):
     ALREADY_SUBSCRIBED = "already_subscribed"
     SIGN_UP = "sign_up"
     SIGN_IN = "sign_in"
+
+
+class Withheld(StrEnum):
+    """Why a request gets no mail, which nobody outside may notice."""
+
+    LIMIT = "limit"
+    TRAP = "trap"
 
 
 @dataclass(frozen=True)
@@ -42,20 +49,33 @@ class Request:
     redirect: str = "/"
     asked_from: str = ""
     """The asking browser in a reader's words, such as `Firefox on Linux`."""
+    peer: str | None = None
+    """Where it came from, as the audit trail knows it."""
 
 
-def request_link(session: Session, request: Request, *, keyring: Keyring, message_domain: str, now: datetime) -> str:
+def request_link(
+    session: Session,
+    request: Request,
+    *,
+    keyring: Keyring,
+    message_domain: str,
+    lifetimes: Lifetimes,
+    now: datetime,
+    withheld: Withheld | None = None,
+) -> str:
     """Owe this address the mail that fits, and return the pre-session secret of whoever asked.
 
     Known and unknown addresses take the same statements here, and nothing is sent: the mail leaves later, by the
-    ledger. Raises UnknownNewsletter.
+    ledger. A withheld request takes them too, for a link that is expired at its birth and a mail that is cancelled.
+    Raises UnknownNewsletter.
     """
     named = newsletters.get_all(session, request.newsletters) if _names_newsletters(request) else []
     subscriber = people.find_or_add(session, request.address, now=now)
     confirmed = subscriptions.confirmed_ids(session, subscriber.id)
     kind = _fitting_kind(request.door, subscriber, named, confirmed)
-    presession = pretend()
+    presession = secrets.token_urlsafe(32)
     link = _new_link(request, kind, subscriber, named, presession=presession, keyring=keyring, now=now)
+    link.expires_at = now if withheld else now + _lifetime(kind, lifetimes)
     session.add(link)
     session.flush()
     ledger.enqueue(
@@ -69,13 +89,22 @@ def request_link(session: Session, request: Request, *, keyring: Keyring, messag
         message_domain=message_domain,
         now=now,
         expires_at=link.expires_at,
+        withheld=withheld,
+    )
+    audit.record(
+        session,
+        Event.WITHHELD if withheld else Event.ASKED,
+        reason=withheld or kind,
+        subscriber_id=subscriber.id,
+        subject=f"link:{link.id}",
+        peer=request.peer,
+        now=now,
     )
     return presession
 
 
-def pretend() -> str:
-    """A pre-session secret for an answer that looks like the others and leads nowhere."""
-    return secrets.token_urlsafe(32)
+def _lifetime(kind: Kind, lifetimes: Lifetimes) -> timedelta:
+    return lifetimes.confirmation if kind == Kind.CONFIRM_SUBSCRIPTION else lifetimes.sign_in
 
 
 def _names_newsletters(request: Request) -> bool:
@@ -114,5 +143,4 @@ def _new_link(
         redirect=request.redirect,
         asked_from=request.asked_from,
         created_at=now,
-        expires_at=now + (CONFIRMATION_LIFETIME if kind == Kind.CONFIRM_SUBSCRIPTION else SIGN_IN_LIFETIME),
     )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.auth import secrets as link_secrets
 from newsletter_svc.auth import sessions
+from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import MagicLink
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers import subscriptions
@@ -45,6 +46,17 @@ class LinkGone(NewsletterError):
         super().__init__("the link or code does not work")
         self.reason = reason
         self.link = link
+        # Noted apart from the row, which cannot be asked any more once its transaction is undone.
+        self.link_id = link.id if link else None
+        self.subscriber_id = link.subscriber_id if link else None
+
+
+@dataclass(frozen=True)
+class CodeTry:
+    """One of the tries that a code has; spent, whatever comes of it."""
+
+    link_id: str
+    subscriber_id: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Redeemed:
     """Somebody has proved an address and holds a session now."""
 
     outcome: Outcome
+    link_id: str
     subscriber: Subscriber
     session_secret: str
     redirect: str
@@ -92,37 +105,52 @@ def asked_here(link: MagicLink, presession: str | None) -> bool:
 
 
 def redeem(
-    session: Session, token: str, *, presession: str | None, browser: str, keyring: Keyring, now: datetime
+    session: Session,
+    token: str,
+    *,
+    presession: str | None,
+    browser: str,
+    keyring: Keyring,
+    lifetimes: Lifetimes,
+    now: datetime,
 ) -> Redeemed:
     """Use a link up and start a session. Raises LinkGone, also for the second of two that come at once."""
     link = find(session, token, keyring=keyring)
-    return _use(session, link, asker=asked_here(link, presession), browser=browser, keyring=keyring, now=now)
+    asker = asked_here(link, presession)
+    return _use(session, link, asker=asker, browser=browser, keyring=keyring, lifetimes=lifetimes, now=now)
 
 
-def count_code_try(session: Session, challenge: str) -> str:
-    """Spend one of the five tries for the code behind this challenge; the link's id. LinkGone when none is left.
+def count_code_try(session: Session, challenge: str) -> CodeTry:
+    """Spend one of the five tries for the code behind this challenge. Raises LinkGone when none is left.
 
     Commit it before the code is compared: a try that failed must stay counted.
     """
-    link_id = session.scalars(
+    row = session.execute(
         update(MagicLink)
         .where(MagicLink.presession_hash == fingerprint(challenge), MagicLink.code_tries < MAX_CODE_TRIES)
         .values(code_tries=MagicLink.code_tries + 1)
-        .returning(MagicLink.id)
+        .returning(MagicLink.id, MagicLink.subscriber_id)
     ).one_or_none()
-    if link_id is None:
+    if row is None:
         raise LinkGone(Gone.UNKNOWN)
-    return link_id
+    return CodeTry(*row)
 
 
 def redeem_code(
-    session: Session, link_id: str, code: str, *, browser: str, keyring: Keyring, now: datetime
+    session: Session,
+    link_id: str,
+    code: str,
+    *,
+    browser: str,
+    keyring: Keyring,
+    lifetimes: Lifetimes,
+    now: datetime,
 ) -> Redeemed:
     """What the link would do, for who typed the code and holds the challenge. Raises LinkGone."""
     link = _with_living_key(session.get_one(MagicLink, link_id), keyring)
     if not link_secrets.code_matches(keyring, link, code):
         raise LinkGone(Gone.WRONG_CODE, link)
-    return _use(session, link, asker=True, browser=browser, keyring=keyring, now=now)
+    return _use(session, link, asker=True, browser=browser, keyring=keyring, lifetimes=lifetimes, now=now)
 
 
 def _with_living_key(link: MagicLink, keyring: Keyring) -> MagicLink:
@@ -132,7 +160,16 @@ def _with_living_key(link: MagicLink, keyring: Keyring) -> MagicLink:
     return link
 
 
-def _use(session: Session, link: MagicLink, *, asker: bool, browser: str, keyring: Keyring, now: datetime) -> Redeemed:
+def _use(
+    session: Session,
+    link: MagicLink,
+    *,
+    asker: bool,
+    browser: str,
+    keyring: Keyring,
+    lifetimes: Lifetimes,
+    now: datetime,
+) -> Redeemed:
     first = session.scalars(
         update(MagicLink)
         .where(MagicLink.id == link.id, MagicLink.used_at.is_(None), MagicLink.expires_at > now)
@@ -146,9 +183,10 @@ def _use(session: Session, link: MagicLink, *, asker: bool, browser: str, keyrin
     else:
         link.outcome = _admit(session, link, subscriber, now=now)
     secret = link_secrets.session_secret(keyring, link, asker=asker)
-    if not sessions.start(session, secret, subscriber_id=subscriber.id, browser=browser, now=now):
+    lifetime = lifetimes.session
+    if not sessions.start(session, secret, subscriber_id=subscriber.id, browser=browser, lifetime=lifetime, now=now):
         raise LinkGone(Gone.SIGNED_OUT, link)
-    return Redeemed(Outcome(link.outcome or Outcome.SIGNED_IN), subscriber, secret, link.redirect)
+    return Redeemed(Outcome(link.outcome or Outcome.SIGNED_IN), link.id, subscriber, secret, link.redirect)
 
 
 def _take_second_chance(session: Session, link: MagicLink, *, asker: bool, keyring: Keyring, now: datetime) -> None:

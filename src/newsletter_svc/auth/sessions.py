@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import BrowserSession
 from newsletter_svc.db import insert_if_absent
 from newsletter_svc.subscribers.models import Subscriber
 from newsletter_svc.tokens import fingerprint
 
-SLIDING = timedelta(days=30)
-ABSOLUTE = timedelta(days=365)
 SEEN_EVERY = timedelta(hours=1)
 """How stale `last_seen_at` may be: a write at every page view would make each reader a writer."""
 
@@ -27,7 +26,9 @@ class SignedIn:
     needs_touch: bool
 
 
-def start(session: Session, secret: str, *, subscriber_id: int, browser: str, now: datetime) -> bool:
+def start(
+    session: Session, secret: str, *, subscriber_id: int, browser: str, lifetime: timedelta, now: datetime
+) -> bool:
     """Start a session under this secret; False when it was started before and has been ended since."""
     values = {
         "secret_hash": fingerprint(secret),
@@ -35,7 +36,7 @@ def start(session: Session, secret: str, *, subscriber_id: int, browser: str, no
         "browser": browser,
         "created_at": now,
         "last_seen_at": now,
-        "expires_at": now + SLIDING,
+        "expires_at": now + lifetime,
     }
     if insert_if_absent(session, BrowserSession, values, unique=["secret_hash"]):
         return True
@@ -57,11 +58,11 @@ def find(session: Session, secret: str, *, now: datetime) -> SignedIn | None:
     return SignedIn(browser_session.id, subscriber, needs_touch=stale)
 
 
-def touch(session: Session, session_id: int, *, now: datetime) -> None:
-    """Seen again: live on for another while, up to a year after the sign-in."""
+def touch(session: Session, session_id: int, *, lifetimes: Lifetimes, now: datetime) -> None:
+    """Seen again: live on for another while, but no longer after the sign-in than a session may live at all."""
     row = session.get_one(BrowserSession, session_id)
     row.last_seen_at = now
-    row.expires_at = min(now + SLIDING, row.created_at + ABSOLUTE)
+    row.expires_at = min(now + lifetimes.session, row.created_at + lifetimes.session_max)
 
 
 def end(session: Session, secret: str, *, now: datetime) -> None:

@@ -111,11 +111,22 @@ class Alive(Answer):
     status: Literal["ok"]
 
 
+class CurrentAlert(Answer):
+    """Something is wrong that a person has to mend."""
+
+    name: str
+    """Stable, such as `sender_refused`."""
+    since: datetime
+    count: int
+
+
 class Readiness(Answer):
     """Whether the service could serve a request."""
 
     status: Literal["ok", "unavailable"]
     problems: list[str]
+    alerts: list[CurrentAlert]
+    """What the operator must look at, although requests are served."""
 
 
 class Runs(Answer):

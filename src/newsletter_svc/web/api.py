@@ -9,6 +9,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.runs import Outcome
+from newsletter_svc.web import trail
 from newsletter_svc.web.state import parts
 
 api = Blueprint("api", __name__, url_prefix="/api")
@@ -29,5 +30,5 @@ def run_due() -> Response:
 
 def _authorise(scope: str) -> None:
     """Let in who holds a key with this scope. Raises BadApiKey, MissingScope."""
-    with parts().database.transaction() as session:
+    with trail.key_refusals() as session:
         api_keys.check(session, request.headers.get("Authorization"), scope, now=utcnow())

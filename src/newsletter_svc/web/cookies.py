@@ -6,7 +6,6 @@ from enum import StrEnum
 from flask import request
 from werkzeug.wrappers import Response
 
-from newsletter_svc.auth import sessions
 from newsletter_svc.web.state import parts
 
 
@@ -16,11 +15,8 @@ class Cookie(StrEnum):
     FORM = "form"
 
 
-LIFETIMES = {
-    Cookie.SESSION: sessions.ABSOLUTE,
-    Cookie.PRESESSION: timedelta(minutes=15),
-    Cookie.FORM: timedelta(hours=12),
-}
+LIFETIMES = {Cookie.PRESESSION: timedelta(minutes=15), Cookie.FORM: timedelta(hours=12)}
+"""Of those whose length is no setting."""
 
 
 def read(cookie: Cookie) -> str | None:
@@ -33,7 +29,7 @@ def put(response: Response, cookie: Cookie, value: str) -> None:
     response.set_cookie(
         name(cookie),
         value,
-        max_age=LIFETIMES[cookie],
+        max_age=LIFETIMES.get(cookie, parts().lifetimes.session_max),
         secure=parts().settings.secure_cookies,
         httponly=True,
         # Not strict, also for forms: a page that is opened from a mail program would not see the cookie, and get a new

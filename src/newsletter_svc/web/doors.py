@@ -1,12 +1,17 @@
 """The doors of the site: `POST /subscribe`, `/signup` and `/signin`, and the one-time code."""
 
 from flask import Blueprint, jsonify, make_response, redirect, render_template, request
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
+from newsletter_svc.audit import Event
 from newsletter_svc.auth import asking, redeeming, sessions
+from newsletter_svc.auth.asking import Withheld
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
-from newsletter_svc.web import bodies, browsers, cookies, forgery, messages, redirects
+from newsletter_svc.subscribers import disposable, newsletters
+from newsletter_svc.subscribers.addresses import Address
+from newsletter_svc.web import bodies, browsers, cookies, forgery, messages, peers, redirects, trail
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.messages import Code
 from newsletter_svc.web.negotiation import wants_json
@@ -39,17 +44,21 @@ def sign_in_by_code() -> Response:
     if cookies.read(Cookie.PRESESSION) != body.challenge and not forgery.is_not_a_browser():
         forgery.check_own_request()
     service, now = parts(), utcnow()
-    with service.database.transaction() as session:
-        link_id = redeeming.count_code_try(session, body.challenge)
-    with service.database.transaction() as session:
+    with trail.refusals() as session:
+        tried = redeeming.count_code_try(session, body.challenge)
+    service.limits.count_code(tried.subscriber_id)
+    with trail.refusals() as session:
         redeemed = redeeming.redeem_code(
             session,
-            link_id,
+            tried.link_id,
             "".join(body.code.split()),
             browser=browsers.label(request.user_agent.string),
             keyring=service.keyring,
+            lifetimes=service.lifetimes,
             now=now,
         )
+        trail.redeemed(session, redeemed)
+    service.limits.forgive_code(tried.subscriber_id)
     return let_in(redeemed)
 
 
@@ -77,20 +86,38 @@ def _replace_session(response: Response, secret: str) -> None:
 def _ask(door: Door) -> Response:
     """Owe the mail that fits and answer always the same, whoever the address belongs to."""
     body = bodies.read(bodies.Asking)
+    _check_newsletters(body.newsletters)
     asked = asking.Request(
         door=door,
-        address=body.address,
+        address=_lasting(body.address),
         name=body.name or "",
         newsletters=body.newsletters or (),
         redirect=redirects.checked(body.redirect or redirects.FRONT_PAGE, parts().settings),
         asked_from=browsers.label(request.user_agent.string),
+        peer=peers.hashed(),
     )
     return check_email(asked, is_trap=bool(body.website))
 
 
+def _check_newsletters(slugs: list[str] | None) -> None:
+    """Before anything is counted: who mistypes a name must not wait a minute for the next try. UnknownNewsletter."""
+    if slugs:
+        with parts().database.reading() as session:
+            newsletters.get_all(session, slugs)
+
+
+def _lasting(address: Address) -> Address:
+    """The address, unless it is one to be thrown away and the operator wants none of those. Raises BadFields."""
+    if parts().settings.disposable_domains == "refuse" and disposable.is_disposable(address):
+        raise bodies.BadFields(
+            [("email", "Please give an address that you will keep: this one is made to be thrown away.")]
+        )
+    return address
+
+
 def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
-    """Owe this request its mail (unless a program filled in the trap) and say to look for it."""
-    presession = asking.pretend() if is_trap else _owe(asked)
+    """Owe this request its mail, as far as the limits allow, and say to look for it. Raises OverLimit."""
+    presession = _fall_for(asked) if is_trap else _owe(asked)
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
         response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
@@ -103,9 +130,33 @@ def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
 
 def _owe(asked: asking.Request) -> str:
     service = parts()
+    may_send = service.limits.may_send(asked.address.key, peer=peers.address(), purpose=asked.door)
     with service.database.transaction() as session:
-        presession = asking.request_link(
-            session, asked, keyring=service.keyring, message_domain=service.message_domain, now=utcnow()
-        )
+        presession = _request_link(session, asked, withheld=None if may_send else Withheld.LIMIT)
     service.wake()
     return presession
+
+
+def _fall_for(asked: asking.Request) -> str:
+    """The same work, undone: a program that filled in the trap learns nothing from how long it takes, either."""
+    service = parts()
+    service.limits.count_trapped(peer=peers.address())
+    with service.database.transaction() as session:
+        with session.begin_nested() as work:
+            presession = _request_link(session, asked, withheld=Withheld.TRAP)
+            work.rollback()
+        trail.note(session, Event.WITHHELD, reason=Withheld.TRAP)
+    return presession
+
+
+def _request_link(session: Session, asked: asking.Request, *, withheld: Withheld | None) -> str:
+    service = parts()
+    return asking.request_link(
+        session,
+        asked,
+        keyring=service.keyring,
+        message_domain=service.message_domain,
+        lifetimes=service.lifetimes,
+        now=utcnow(),
+        withheld=withheld,
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, jsonify, make_response, render_template
 from gunicorn.http.errors import NoMoreData, ParseException
+from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -14,6 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
+from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
 from newsletter_svc.tokens import BadToken
 from newsletter_svc.web.bodies import BadFields
@@ -69,7 +71,16 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.UNAUTHORIZED, "bad_api_key", str(error), headers=challenge)
         case MissingScope():
             return Problem(HTTPStatus.FORBIDDEN, "missing_scope", str(error))
-        case OperationalError() | PoolTimeoutError():
+        case PeerOverLimit():
+            detail = "You have asked for too many e-mails. Please try again later."
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, headers=_retry_after(error))
+        case CodesLocked():
+            detail = "There were too many wrong codes for this address. Please open the link in the e-mail instead."
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, "codes_locked", detail, headers=_retry_after(error))
+        case ServiceOverLimit():
+            detail = "Too many people are asking for e-mails at the moment. Please try again later."
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "over_capacity", detail, headers=_retry_after(error))
+        case OperationalError() | PoolTimeoutError() | StorageError():
             return BUSY
         case ParseException() | NoMoreData():
             # The server reads a body only when it is asked for it, so a broken chunk is met in the middle of a view.
@@ -77,6 +88,10 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException() if error.code is not None and error.code >= 400:
             return _of_http(error, error.code)
     return INTERNAL
+
+
+def _retry_after(error: OverLimit) -> tuple[tuple[str, str], ...]:
+    return (("Retry-After", str(error.retry_after)),)
 
 
 def _of_http(error: HTTPException, code: int) -> Problem:

@@ -13,7 +13,7 @@ from newsletter_svc.auth.redeeming import Gone, LinkGone
 from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import addresses
 from newsletter_svc.subscribers.models import Newsletter, Subscriber
-from newsletter_svc.web import browsers, cookies, doors, forgery
+from newsletter_svc.web import browsers, cookies, doors, forgery, peers, trail
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.negotiation import wants_json
 from newsletter_svc.web.state import parts
@@ -50,15 +50,17 @@ def redeem(token: str) -> Response:
     with service.database.reading() as session:
         _check_origin(session, token, presession)
     try:
-        with service.database.transaction() as session:
+        with trail.refusals() as session:
             redeemed = redeeming.redeem(
                 session,
                 token,
                 presession=presession,
                 browser=browsers.label(request.user_agent.string),
                 keyring=service.keyring,
+                lifetimes=service.lifetimes,
                 now=utcnow(),
             )
+            trail.redeemed(session, redeemed)
     except LinkGone as gone:
         if wants_json():
             raise
@@ -131,4 +133,5 @@ def _asked_again(session: Session, link: MagicLink) -> asking.Request:
         newsletters=slugs,
         redirect=link.redirect,
         asked_from=browsers.label(request.user_agent.string),
+        peer=peers.hashed(),
     )

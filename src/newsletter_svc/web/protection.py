@@ -17,6 +17,7 @@ def install(app: Flask, settings: Settings) -> None:
         origins=list(settings.frontend_origins),
         supports_credentials=True,
         allow_headers=["Content-Type", "Accept"],
+        expose_headers=["Retry-After"],
         methods=["GET", "POST", "PATCH", "DELETE"],
         max_age=PREFLIGHT_SECONDS,
     )

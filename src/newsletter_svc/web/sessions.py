@@ -6,11 +6,12 @@ from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound, Unauthorized
 
+from newsletter_svc.audit import Event
 from newsletter_svc.auth import sessions
 from newsletter_svc.auth.sessions import SignedIn
 from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import subscriptions
-from newsletter_svc.web import cookies, forgery
+from newsletter_svc.web import cookies, forgery, trail
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.state import parts
 
@@ -31,7 +32,7 @@ def show() -> Response:
         body = {"signed_in": found is not None, "subscriber": _subscriber(session, found) if found else None}
     if found is not None and found.needs_touch:
         with parts().database.transaction() as session:
-            sessions.touch(session, found.session_id, now=utcnow())
+            sessions.touch(session, found.session_id, lifetimes=parts().lifetimes, now=utcnow())
     return jsonify(body)
 
 
@@ -70,6 +71,7 @@ def end_one(session_id: int) -> Response:
         found = reader(session)
         if not sessions.end_one(session, session_id, subscriber_id=found.subscriber.id, now=utcnow()):
             raise NotFound
+        _note_end(session, session_id, found, reason="one")
     response = Response(status=204)
     if session_id == found.session_id:
         cookies.remove(response, Cookie.SESSION)
@@ -93,7 +95,14 @@ def sign_out(response: Response, *, everywhere: bool = False) -> None:
             if found is not None and everywhere:
                 sessions.end_all(session, found.subscriber.id, now=utcnow())
             sessions.end(session, secret, now=utcnow())
+            if found is not None:
+                _note_end(session, found.session_id, found, reason="everywhere" if everywhere else "here")
     cookies.remove(response, Cookie.SESSION)
+
+
+def _note_end(session: Session, session_id: int, found: SignedIn, *, reason: str) -> None:
+    subject = f"session:{session_id}"
+    trail.note(session, Event.SIGNED_OUT, reason=reason, subscriber_id=found.subscriber.id, subject=subject)
 
 
 def _subscriber(session: Session, found: SignedIn) -> dict[str, Any]:
