@@ -39,7 +39,7 @@ class LinkLetters:
     def _context(self, session: Session, link: MagicLink, subscriber: Subscriber) -> Mapping[str, Any]:
         lifetime = link.expires_at - link.created_at
         return {
-            "name": subscriber.name or link.name,
+            "name": subscriber.name or ("" if subscriber.is_known else link.name),
             "link": self._links.magic_link(link_secrets.token(self._keyring, link)),
             "code": link_secrets.code(self._keyring, link),
             "minutes": lifetime // timedelta(minutes=1),

@@ -205,8 +205,8 @@ def _admit(session: Session, link: MagicLink, subscriber: Subscriber, *, now: da
     was_known = subscriber.is_known
     if not was_known:
         subscriber.confirmed_at = now
-    if not subscriber.name:
-        subscriber.name = link.name
+        # Anybody can fill in a form with somebody's address: only a new account takes its name from it.
+        subscriber.name = link.name or subscriber.name
     subscriptions.confirm(session, subscriber.id, link.newsletter_ids, now=now)
     if link.door == "subscribe" and link.newsletter_ids:
         return Outcome.SUBSCRIBED
