@@ -25,14 +25,24 @@ class Cause(StrEnum):
     GLOBAL_LIMIT = "global_limit"
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """An alert in a sentence, and what to do about it."""
+
+    title: str
+    text: str
+
+
 EXPLANATIONS = {
-    Cause.SENDER_REFUSED: (
-        "The mail server refuses us as a sender: no mail goes out, and all of it stays owed. "
-        "Check MAIL_USERNAME, MAIL_PASSWORD and MAIL_DEFAULT_SENDER, and the account with your provider."
+    Cause.SENDER_REFUSED: Explanation(
+        "The mail server refuses us",
+        "No mail goes out, and all of it stays owed. Check MAIL_USERNAME, MAIL_PASSWORD and MAIL_DEFAULT_SENDER, and "
+        "your account with the provider.",
     ),
-    Cause.GLOBAL_LIMIT: (
-        "More mails were asked for than LIMIT_GLOBAL allows, so readers are asked to come back later. "
-        "Either many of them came at once, and the limit is too low for that, or a program is filling in your forms."
+    Cause.GLOBAL_LIMIT: Explanation(
+        "Too many mails are asked for",
+        "More were asked for than LIMIT_GLOBAL allows, so readers are told to come back later. Either many of them "
+        "came at once, and the limit is too low for that, or a program is filling in your forms.",
     ),
 }
 
@@ -64,7 +74,8 @@ class Current:
 def report(session: Session, cause: Cause, *, detail: str = "", now: datetime) -> None:
     """It happened (again). One statement, so that all processes count the same alert."""
     log.error(cause.value, alert=True, detail=detail)
-    insert = insert_into(session, Alert).values(cause=cause, first_at=now, last_at=now, count=1, detail=detail)
+    values = {"cause": cause, "first_at": now, "last_at": now, "count": 1, "detail": detail}
+    insert = insert_into(session.get_bind().dialect.name, Alert).values(values)
     goes_on = Alert.last_at > now - QUIET
     session.execute(
         insert.on_conflict_do_update(

@@ -64,7 +64,6 @@ def record(
     """Add a line to the trail, in the transaction of what happened. `peer` is what `hashed_peer` made."""
     row = SecurityEvent(at=now, event=event, reason=reason, subscriber_id=subscriber_id, subject=subject, peer=peer)
     session.add(row)
-    session.flush()
     log_only(event, reason=reason, subscriber=subscriber_id, subject=subject, peer=peer)
 
 

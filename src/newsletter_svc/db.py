@@ -1,9 +1,10 @@
 """The database: engine, declarative base, and `transaction()`, the only place that commits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,9 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Enum,
+    Executable,
     MetaData,
+    Table,
     create_engine,
     delete,
     event,
@@ -94,17 +97,24 @@ class Database:
         self.engine.dispose()
 
 
-def insert_if_absent(session: Session, table: type[Base], values: dict[str, Any], *, unique: list[str]) -> bool:
+def insert_if_absent(session: Session, table: type[Base], values: dict[str, Any], *, unique: Sequence[str]) -> bool:
     """Insert one row unless its `unique` columns are taken already; says whether it did. Safe against races."""
-    statement = insert_into(session, table).values(values).on_conflict_do_nothing(index_elements=unique)
-    # The row tells: how many rows there were is unknown (-1) on PostgreSQL once SQLAlchemy asks for the new key.
-    return session.execute(statement.returning(literal(True))).first() is not None
+    session.flush()
+    statement = _insert_or_nothing(session.get_bind().dialect.name, table, tuple(unique))
+    return session.connection().execute(statement, values).first() is not None
 
 
-def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT in the words of this session's database, which know what to do on a conflict."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+@lru_cache
+def _insert_or_nothing(dialect: str, table: type[Base], unique: tuple[str, ...]) -> Executable:
+    # Made once: to put a statement together takes longer than to run it. A row comes back only if one was written;
+    # the drivers' counts of rows do not agree on that.
+    return insert_into(dialect, table).on_conflict_do_nothing(index_elements=unique).returning(literal(1))
+
+
+def insert_into(dialect: str, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the words of this database, which know what to do on a conflict."""
+    rows = cast(Table, table.__table__)
+    return sqlite.insert(rows) if dialect == "sqlite" else postgresql.insert(rows)
 
 
 def delete_where(session: Session, table: type[Base], *conditions: ColumnElement[bool]) -> int:

@@ -77,7 +77,6 @@ def request_link(
     link = _new_link(request, kind, subscriber, named, presession=presession, keyring=keyring, now=now)
     link.expires_at = now if withheld else now + _lifetime(kind, lifetimes)
     session.add(link)
-    session.flush()
     ledger.enqueue(
         session,
         key=f"{kind}:{link.id}",

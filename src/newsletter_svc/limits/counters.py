@@ -1,9 +1,10 @@
 """Counters of rate limits in the database: a storage of the `limits` library, shared by processes and machines."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from limits.storage import Storage
-from sqlalchemy import String, case, delete, select
+from sqlalchemy import Executable, String, bindparam, case, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -37,18 +38,9 @@ class SessionStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add to the counter, or open a new window of `expiry` seconds; the new count. One statement, hence no race."""
         now = utcnow()
-        insert = insert_into(self._session, Counter).values(
-            key=key, count=amount, expires_at=now + timedelta(seconds=expiry)
-        )
-        is_open = Counter.expires_at > now
-        hit = insert.on_conflict_do_update(
-            index_elements=["key"],
-            set_={
-                "count": case((is_open, Counter.count + amount), else_=insert.excluded.count),
-                "expires_at": case((is_open, Counter.expires_at), else_=insert.excluded.expires_at),
-            },
-        )
-        return self._session.execute(hit.returning(Counter.count)).scalar_one()
+        values = {"key": key, "amount": amount, "closes": now + timedelta(seconds=expiry), "now": now}
+        connection = self._session.connection()
+        return int(connection.execute(_hit(connection.dialect.name), values).scalar_one())
 
     def get(self, key: str) -> int:
         """The count in the window that is open now; 0 for none."""
@@ -68,6 +60,22 @@ class SessionStorage(Storage):
 
     def reset(self) -> int:
         return delete_where(self._session, Counter)
+
+
+@lru_cache
+def _hit(dialect: str) -> Executable:
+    """Made once: to put a statement together takes longer than to run it."""
+    insert = insert_into(dialect, Counter).values(
+        key=bindparam("key"), count=bindparam("amount"), expires_at=bindparam("closes")
+    )
+    is_open = Counter.expires_at > bindparam("now")
+    return insert.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "count": case((is_open, Counter.count + insert.excluded.count), else_=insert.excluded.count),
+            "expires_at": case((is_open, Counter.expires_at), else_=insert.excluded.expires_at),
+        },
+    ).returning(Counter.count)
 
 
 def purge(session: Session, *, now: datetime) -> int:
