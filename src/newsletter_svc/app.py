@@ -15,6 +15,7 @@ from newsletter_svc.auth.passes import Passes
 from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
 from newsletter_svc.db import Database
+from newsletter_svc.delivery import notices
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests import content as digest_content
 from newsletter_svc.digests import recipients as digest_recipients
@@ -71,13 +72,18 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     composer = Composer(settings)
     link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring, timezone=settings.timezone)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
+    alert_letters = notices.AlertLetters(composer, timezone=settings.timezone)
     sender = Sender(
         database=database,
         transport=mail,
         composer=composer,
         keyring=keyring,
         settings=settings,
-        letters={**dict.fromkeys(Kind, link_letters), digest_content.KIND: digest_letters},
+        letters={
+            **dict.fromkeys(Kind, link_letters),
+            digest_content.KIND: digest_letters,
+            notices.KIND: alert_letters,
+        },
         wanted={**dict.fromkeys(Kind, auth_letters.still_wanted), digest_content.KIND: digest_recipients.still_wanted},
     )
     return Parts(

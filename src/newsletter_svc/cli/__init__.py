@@ -2,7 +2,18 @@
 
 import click
 
-from newsletter_svc.cli import api_keys, articles, database, demo, digests, keys, newsletters, running
+from newsletter_svc.cli import (
+    api_keys,
+    articles,
+    auditing,
+    database,
+    demo,
+    digests,
+    keys,
+    newsletters,
+    purging,
+    running,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +31,8 @@ for command in (
     articles.articles,
     digests.digest,
     newsletters.newsletters,
+    auditing.audit,
+    purging.purge,
     demo.demo,
 ):
     newsletter.add_command(command)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from newsletter_svc import alerts
+from newsletter_svc.cli import alerting
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.cli.watching import display, send_and_wait
 from newsletter_svc.clock import utcnow
@@ -97,17 +99,24 @@ def send(parts: Parts, slug: str, wait: bool, as_json: bool) -> None:
 @json_option
 @with_parts
 def status(parts: Parts, slug: str, digest_id: int | None, as_json: bool) -> None:
-    """Count an issue's deliveries by status and name those that are unsettled; the latest issue if none is named."""
+    """Count an issue's deliveries by status and name those that are unsettled; the latest issue if none is named.
+
+    Alerts that are not over stand below.
+    """
     with parts.database.reading() as session:
         if digest_id is None:
             digest_id = latest_digest_id(session, newsletters.get(session, slug).id)
         else:
             load_issue(session, digest_id)
-        if digest_id is None:
-            click.echo("null" if as_json else f"{slug}: no issue has been made.")
-            return
-        result = progress(session, digest_id)
-    click.echo(json.dumps(_as_json(digest_id, result)) if as_json else _report(digest_id, result))
+        result = None if digest_id is None else progress(session, digest_id)
+        found = alerts.current(session, now=utcnow())
+    if as_json:
+        issue = _as_json(digest_id, result) if digest_id and result else {"digest_id": None}
+        click.echo(json.dumps({**issue, "alerts": alerting.as_json(found)}))
+        return
+    click.echo(_report(digest_id, result) if digest_id and result else f"{slug}: no issue has been made.")
+    for alert in found:
+        click.echo(alerting.sentence(alert))
 
 
 @digest.command("run-due")

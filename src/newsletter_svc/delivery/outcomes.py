@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter_svc import audit
+from newsletter_svc.audit import Event
 from newsletter_svc.delivery import ledger, retries, suppressions
-from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.delivery.models import Delivery, Lane
 from newsletter_svc.delivery.verdicts import Verdict, judge, reason
 from newsletter_svc.mail.failures import OutcomeUnknown, Refusal, ServerUnavailable
 from newsletter_svc.mail.replies import Reply
@@ -16,8 +19,18 @@ log = structlog.get_logger()
 
 
 def accepted(session: Session, delivery: Delivery, reply: str, *, now: datetime) -> None:
-    ledger.mark_sent(session, delivery, reply=reply, now=now)
+    is_ours = ledger.mark_sent(session, delivery, reply=reply, now=now)
+    if is_ours and delivery.lane == Lane.TRANSACTIONAL:
+        _note(session, delivery, now=now)
     log.info("delivery_sent", delivery=delivery.id, kind=delivery.kind, attempts=delivery.attempts)
+
+
+def _note(session: Session, delivery: Delivery, *, now: datetime) -> None:
+    # Asked again, since whoever it was for may have been erased while it was under way.
+    subscriber_id = session.scalar(select(Delivery.subscriber_id).where(Delivery.id == delivery.id))
+    if subscriber_id is not None:
+        subject = f"delivery:{delivery.id}"
+        audit.record(session, Event.SENT, reason=delivery.kind, subscriber_id=subscriber_id, subject=subject, now=now)
 
 
 def refused(session: Session, delivery: Delivery, refusal: Refusal, *, now: datetime) -> None:

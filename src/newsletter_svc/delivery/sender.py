@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Protocol
 
-import structlog
 from sqlalchemy.exc import NoResultFound, OperationalError
 from sqlalchemy.orm import Session
 
+from newsletter_svc import alerts
+from newsletter_svc.alerts import Cause
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import envelope, ledger, outcomes, retries
@@ -28,8 +29,6 @@ from newsletter_svc.tokens import Keyring
 BATCHES = {Lane.TRANSACTIONAL: 1, Lane.BULK: 20}
 """How many deliveries one claim takes. Sign-in mail goes one by one: behind a server that hangs, none may wait."""
 REFUSED_PAUSE = timedelta(minutes=1)
-
-log = structlog.get_logger()
 
 
 class WriteLetter(Protocol):
@@ -140,7 +139,8 @@ class Sender:
         return Round(handled=len(claim.deliveries) - len(waiting), pause=pause)
 
     def _stop(self, claim: Claim, waiting: Sequence[Delivery], failure: SenderRefused) -> Round:
-        log.error("sender_refused", stage=failure.stage, reply=failure.text)
+        detail = f"{failure.stage}: {failure.text}"
+        self._mark(partial(alerts.report, cause=Cause.SENDER_REFUSED, detail=detail, now=self.now()))
         self._give_back(waiting)
         return Round(handled=len(claim.deliveries) - len(waiting), pause=REFUSED_PAUSE)
 

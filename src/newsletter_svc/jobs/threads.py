@@ -5,6 +5,8 @@ from time import monotonic
 
 import structlog
 
+from newsletter_svc.clock import utcnow
+from newsletter_svc.delivery import notices
 from newsletter_svc.delivery.models import Lane
 from newsletter_svc.delivery.sender import Sender
 
@@ -32,7 +34,7 @@ class SenderThreads:
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
             for number, lane in enumerate(lanes)
         ]
-        self._threads.append(threading.Thread(target=self._look_after_claims, name="sender-claims", daemon=True))
+        self._threads.append(threading.Thread(target=self._take_care, name="sender-care", daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -62,17 +64,21 @@ class SenderThreads:
             elif seconds:
                 self._wakes[lane].wait(seconds)
 
-    def _look_after_claims(self) -> None:
-        """Settle what killed senders left, and keep the leases of the living: their threads may wait for a server."""
-        claims, seconds = self._sender.claims, min(CARE_SECONDS, self._sender.settings.delivery_lease_seconds / 3)
-        while not self._sender.stopping.is_set():
+    def _take_care(self) -> None:
+        """Settle what killed senders left, and keep the leases of the living: their threads may wait for a server.
+
+        And owe the operator what an alert has to say.
+        """
+        sender, seconds = self._sender, min(CARE_SECONDS, self._sender.settings.delivery_lease_seconds / 3)
+        while not sender.stopping.is_set():
             try:
-                claims.renew()
-                if claims.recover():
+                sender.claims.renew()
+                found = sender.claims.recover()
+                if notices.owe_due(sender.database, sender.settings, now=utcnow()) or found:
                     self.wake()
             except Exception as error:
                 log.error("sender_trouble", during="care", error=type(error).__name__)
-            self._sender.stopping.wait(seconds)
+            sender.stopping.wait(seconds)
 
     def _round(self, lane: Lane) -> float:
         """Run one round and say how long to sleep after it."""
