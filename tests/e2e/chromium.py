@@ -1,9 +1,11 @@
 """Chromium for tests: where it is found, and what happens to tests that want it where it is not."""
 
+import ctypes
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -21,18 +23,22 @@ QUIET = (
 """It asks nobody for anything but the service on this machine."""
 
 
-def services_are_required() -> bool:
-    """Whether a missing program fails a test instead of skipping it: on the machine that decides, it must be there."""
-    return bool(os.environ.get("CI") or os.environ.get("REQUIRE_SERVICES"))
-
-
 def find_chromium() -> str:
-    """The path of Chromium; without one the test is skipped, or fails where services are required."""
+    """The path of Chromium. Without it, or what steers it, the test is skipped (or fails, see below)."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is not None:
-        return found
-    missing = "Chromium is not installed: apt-get install chromium"
-    if services_are_required():
+    if found is None:
+        do_without("chromium")
+    try:
+        ctypes.CDLL("libatomic.so.1")  # Playwright's driver does not start without it, and says so to nobody.
+    except OSError:
+        do_without("libatomic1")
+    return found
+
+
+def do_without(package: str) -> NoReturn:
+    """Skip the test; on the machine that decides, where nothing may be missing, fail it."""
+    missing = f"no browser without this: apt-get install {package}"
+    if os.environ.get("CI") or os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(missing)
     pytest.skip(missing)
 

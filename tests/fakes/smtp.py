@@ -7,6 +7,7 @@ with Sink() as sink:
 """
 
 import asyncio
+import contextlib
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -136,7 +137,9 @@ class Sink:
     async def _shut(self) -> None:
         self._server.close()
         for transport in self.transports:
-            transport.abort()
+            # Python 3.11.2 forgets the inside of a TLS transport that was closed twice, and fails to abort it.
+            with contextlib.suppress(AttributeError):
+                transport.abort()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
