@@ -40,6 +40,8 @@ class ScriptedServer:
     features: tuple[str, ...] = ("PIPELINING", "SIZE 1000000", "8BITMIME", "ENHANCEDSTATUSCODES")
     goes_on_without_reader: bool = False
     """Answer DATA with 354 even when nobody was named."""
+    close_after: int | None = None
+    """Hang up without a word once so many mails were taken."""
     accepted: dict[str, bytes] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     is_closed: bool = False
@@ -92,6 +94,7 @@ class ScriptedServer:
             assert recipient not in self.accepted, f"{recipient} was sent the same mail twice on one connection"
             self.accepted[recipient] = content
         self._say(GOOD["dot"] if answer is None else answer)
+        self.is_closed |= len(self.accepted) == self.close_after
         return True
 
     def _on_ehlo(self, line: str) -> None:

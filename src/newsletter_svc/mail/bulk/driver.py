@@ -153,9 +153,11 @@ class Engine:
 
     def _judge(self, connection: Connection) -> None:
         """Decide what the end of a connection means for the run."""
-        failure = connection.conversation.failure
-        now = self._loop.time()
-        if connection.conversation.carried or any(other.conversation.is_ready for other in self._connections):
+        conversation, now = connection.conversation, self._loop.time()
+        failure = conversation.failure
+        if conversation.gave_back is not None and not conversation.carried:
+            self._supply.suspect(conversation.gave_back)
+        if conversation.carried or any(other.conversation.is_ready for other in self._connections):
             self._reachable_at = now
         if connection.error is not None:
             self._give_up(connection.error)

@@ -49,6 +49,8 @@ class Conversation(Dialogue):
         self.is_ready = False
         self.failure: DeliveryError | None = None
         """Why it is over; None after a goodbye."""
+        self.gave_back: Parcel | None = None
+        """What was prepared when it ended."""
         self._feed = feed
         self._left = limit
         self._username = server.username or ""
@@ -299,6 +301,7 @@ class Conversation(Dialogue):
         if in_flight is not None:
             self._feed.unknown(in_flight, OutcomeUnknown(Stage.DOT, cause=(failure and failure.cause) or "closed"))
         if prepared is not None:
+            self.gave_back = prepared
             self._feed.returned(prepared, failure)
 
     @property

@@ -8,6 +8,7 @@ from newsletter_svc.mail.failures import DeliveryError
 
 TRIES = 12
 """How often a parcel may come back untouched before the feed has it back: it may be what breaks the connections."""
+_SUSPICION = 5  # What it counts to come back from a connection that has carried nothing else.
 _SLACK_SECONDS = 0.02  # Timers are late by milliseconds; so much may be caught up with.
 
 
@@ -71,6 +72,11 @@ class Supply:
         self._returns[parcel.key] = tries
         self._again.append(parcel)
         self._on_return()
+
+    def suspect(self, parcel: Parcel) -> None:
+        """Count a return more heavily, since nothing but this parcel was there to break the connection."""
+        if parcel.key in self._returns:
+            self._returns[parcel.key] += _SUSPICION
 
     def close(self, failure: DeliveryError | None = None) -> None:
         """Hand out nothing any more, and give back what waits here."""
