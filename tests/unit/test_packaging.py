@@ -1,14 +1,17 @@
-"""The wheel: it is built, put where nothing else of ours is, and has to work from there."""
+"""The wheel, which has to work where nothing else of ours is, and the lock of what it depends on."""
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
@@ -109,3 +112,20 @@ def test_the_installed_service_brings_its_settings_for_gunicorn(
 ) -> None:
     shipped = ("--config", "python:newsletter_svc.gunicorn_conf")
     run_installed("-m", "gunicorn", "--check-config", *shipped, "newsletter_svc.app:create_app()")
+
+
+@pytest.mark.parametrize(
+    ("lock", "groups"), [("run.txt", ["build"]), ("dev.txt", ["build", "dev"])], ids=["run", "dev"]
+)
+def test_the_lock_answers_everything_that_the_project_asks_for(lock: str, groups: list[str]) -> None:
+    """`make lock` was forgotten otherwise, and the next fresh clone would not start."""
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [
+        *asked["project"]["dependencies"],
+        *(name for group in groups for name in asked["dependency-groups"][group]),
+    ]
+    text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;]+)", text, re.MULTILINE))
+    for requirement in map(Requirement, wanted):
+        assert requirement.name.lower() in locked
+        assert requirement.specifier.contains(locked[requirement.name.lower()])
