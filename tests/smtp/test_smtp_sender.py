@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -19,7 +20,7 @@ from newsletter_svc.delivery import ledger
 from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
 from newsletter_svc.delivery.sender import BATCHES, Sender
 from newsletter_svc.jobs.threads import SenderThreads
-from newsletter_svc.mail.message import Letter, Mailbox, Rendered, Stream
+from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, nothing
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.web.state import EXTENSION
@@ -437,16 +438,31 @@ def test_a_server_that_does_not_take_mail_from_us_stops_the_batch(
     assert sender.run_round(Lane.BULK).handled == 5
 
 
+@dataclass
+class StoppingAfter:
+    """A way out over which a process is told to end while its third mail is on its way."""
+
+    sender: Sender
+    mails: int
+    carried: int = 0
+
+    @contextmanager
+    def connect(self) -> Iterator["StoppingAfter"]:
+        with self.sender.transport.connect() as self.carrier:
+            yield self
+
+    def send(self, message: OutgoingMessage, *, before_dot: Callable[[], None] = nothing) -> str:
+        self.carried += 1
+        if self.carried == self.mails:
+            self.sender.stopping.set()
+        return self.carrier.send(message, before_dot=before_dot)
+
+
 def test_a_stop_in_mid_batch_ends_what_is_in_flight_and_gives_the_rest_back(
     sink: Sink, service: Parts, sender: Sender
 ) -> None:
-    def stop_at_the_third(session: Session, delivery: Delivery, *, now: datetime) -> Letter:
-        if delivery.recipient == readers(10)[2]:
-            sender.stopping.set()
-        return write_note(session, delivery, now=now)
-
     owe(service.database, *readers(10))
-    done = replace(sender, letters={KIND: stop_at_the_third}).run_round(Lane.BULK)
+    done = replace(sender, transport=StoppingAfter(sender, 3)).run_round(Lane.BULK)
     assert done.handled == 3
     assert statuses(service.database) == [Status.SENT] * 3 + [Status.PENDING] * 7
     assert {row.attempts for row in rows(service.database).values()} == {0, 1}

@@ -1,6 +1,6 @@
 """The ledger: what is owed, who has taken it, and how it ended. Every change of a delivery's status stands here."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
@@ -215,6 +215,11 @@ def mark_unknown(session: Session, delivery: Delivery, *, resend_at: datetime) -
 def give_back(session: Session, delivery: Delivery) -> bool:
     """Not touched after all: as it was before the claim."""
     return _mark(session, delivery, **_untried(delivery, otherwise=Status.PENDING))
+
+
+def give_back_all(session: Session, deliveries: Iterable[Delivery]) -> None:
+    for delivery in deliveries:
+        give_back(session, delivery)
 
 
 def _untried(delivery: Delivery, *, otherwise: Status) -> dict[str, object]:

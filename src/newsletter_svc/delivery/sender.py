@@ -20,13 +20,13 @@ from newsletter_svc.delivery.journal import Ended, Journal
 from newsletter_svc.delivery.models import Delivery, Lane
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.failures import DeliveryError, OutcomeUnknown, Refusal, SenderRefused, ServerUnavailable
-from newsletter_svc.mail.message import Letter, OutgoingMessage, UnsendableMessage
+from newsletter_svc.mail.message import Copy, Letter, OutgoingMessage, UnsendableMessage
 from newsletter_svc.mail.slots import LostSlot
 from newsletter_svc.mail.transport import Carrier, Transport
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 
-BATCHES = {Lane.TRANSACTIONAL: 1, Lane.BULK: 20}
+BATCHES = {Lane.TRANSACTIONAL: 1, Lane.BULK: 50}
 """How many deliveries one claim takes. Sign-in mail goes one by one: behind a server that hangs, none may wait."""
 REFUSED_PAUSE = timedelta(minutes=1)
 
@@ -34,7 +34,11 @@ REFUSED_PAUSE = timedelta(minutes=1)
 class WriteLetter(Protocol):
     """Writes the letter for a delivery of one kind. Features hand it over."""
 
-    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter: ...
+    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter | Copy: ...
+
+
+Mark = Callable[[Session], object]
+"""What the ledger is to say of a delivery."""
 
 
 @dataclass(frozen=True)
@@ -70,55 +74,72 @@ class Sender:
             return Round(handled=0) if claim is None else self._send(lane, claim)
 
     def _send(self, lane: Lane, claim: Claim) -> Round:
-        waiting = list(claim.deliveries)
+        """Send what was claimed. The journal keeps what happened until all of it is marked in one transaction."""
+        marks: list[Mark] = []
+        composed = self._compose_all(claim.deliveries, marks)
+        waiting = [delivery for delivery, _ in composed]
+        pause = timedelta()
         try:
             with self.transport.connect() as connection:
-                while waiting and self._goes_on(claim.place(len(claim.deliveries) - len(waiting))):
-                    self._deliver(waiting[0], claim.journal, connection)
-                    del waiting[0]
+                for number, (delivery, message) in enumerate(composed):
+                    if not self._goes_on(claim.place(number)):
+                        break
+                    marks.append(self._deliver(delivery, message, claim.journal, connection))
+                    waiting.remove(delivery)
+            self._troubles[lane] = 0
+            end: Mark = partial(ledger.give_back_all, deliveries=waiting)
         except ServerUnavailable as failure:
-            return self._postpone(lane, claim, waiting, failure)
+            pause = self._pause_for(lane)
+            end = partial(outcomes.postponed, deliveries=waiting, failure=failure, due_at=self.now() + pause)
         except SenderRefused as failure:
-            return self._stop(claim, waiting, failure)
-        self._troubles[lane] = 0
-        self._give_back(waiting)
-        return Round(handled=len(claim.deliveries) - len(waiting))
+            pause = REFUSED_PAUSE
+            detail = f"{failure.stage}: {failure.text}"
+            marks.append(partial(alerts.report, cause=Cause.SENDER_REFUSED, detail=detail, now=self.now()))
+            end = partial(ledger.give_back_all, deliveries=waiting)
+        with self.database.transaction() as session:
+            for mark in (*marks, end):
+                mark(session)
+        return Round(handled=len(claim.deliveries) - len(waiting), pause=pause)
+
+    def _compose_all(self, deliveries: Sequence[Delivery], marks: list[Mark]) -> list[tuple[Delivery, OutgoingMessage]]:
+        """The mails of a claim, written in one look at the database; what cannot be written is marked as such."""
+        composed: list[tuple[Delivery, OutgoingMessage]] = []
+        with self.database.reading() as session:
+            for delivery in deliveries:
+                try:
+                    composed.append((delivery, self._compose(session, delivery)))
+                except OperationalError:
+                    raise
+                except (UnsendableMessage, LostSlot, NoResultFound) as error:
+                    marks.append(partial(outcomes.unsendable, delivery=delivery, error=error, now=self.now()))
+                except Exception as error:
+                    # A broken template is our fault and can be mended: the reader must not lose the mail by it.
+                    marks.append(partial(outcomes.not_written, delivery=delivery, error=error, now=self.now()))
+        return composed
 
     def _goes_on(self, place: datetime) -> bool:
         """Wait for a message's place in the rate; False when the process is to end."""
         return not self.stopping.wait(max(0.0, (place - self.now()).total_seconds()))
 
-    def _deliver(self, delivery: Delivery, journal: Journal, connection: Carrier) -> None:
-        try:
-            message = self._compose(delivery)
-        except OperationalError:
-            raise
-        except (UnsendableMessage, LostSlot, NoResultFound) as error:
-            self._mark(partial(outcomes.unsendable, delivery=delivery, error=error, now=self.now()))
-            return
-        except Exception as error:
-            # A broken template is our fault and can be mended: the reader must not lose the mail by it.
-            self._mark(partial(outcomes.not_written, delivery=delivery, error=error, now=self.now()))
-            return
+    def _deliver(self, delivery: Delivery, message: OutgoingMessage, journal: Journal, connection: Carrier) -> Mark:
+        """Hand over one mail and say how it is to be marked. Raises ServerUnavailable, SenderRefused."""
         try:
             reply = connection.send(message, before_dot=partial(journal.intent, delivery.id))
         except Refusal as refusal:
             journal.result(delivery.id, Ended.REFUSED, refusal.text)
-            self._mark(partial(outcomes.refused, delivery=delivery, refusal=refusal, now=self.now()))
+            return partial(outcomes.refused, delivery=delivery, refusal=refusal, now=self.now())
         except OutcomeUnknown as failure:
             journal.result(delivery.id, Ended.UNANSWERED)
-            self._mark(partial(self._unanswered, delivery=delivery, failure=failure))
+            return partial(self._unanswered, delivery=delivery, failure=failure)
         except DeliveryError:
             journal.result(delivery.id, Ended.NOT_TAKEN)
             raise
-        else:
-            journal.result(delivery.id, Ended.ACCEPTED, reply)
-            self._mark(partial(outcomes.accepted, delivery=delivery, reply=reply, now=self.now()))
+        journal.result(delivery.id, Ended.ACCEPTED, reply)
+        return partial(outcomes.accepted, delivery=delivery, reply=reply, now=self.now())
 
-    def _compose(self, delivery: Delivery) -> OutgoingMessage:
+    def _compose(self, session: Session, delivery: Delivery) -> OutgoingMessage:
         now = self.now()
-        with self.database.reading() as session:
-            letter = self.letters[delivery.kind](session, delivery, now=now)
+        letter = self.letters[delivery.kind](session, delivery, now=now)
         envelope_sender = envelope.sender_for(
             delivery.id,
             bounce_address=self.settings.bounce_address,
@@ -131,23 +152,7 @@ class Sender:
         seconds = self.settings.unknown_resend_seconds
         outcomes.unanswered(session, delivery, failure, unknown_resend_seconds=seconds, now=self.now())
 
-    def _postpone(self, lane: Lane, claim: Claim, waiting: Sequence[Delivery], failure: ServerUnavailable) -> Round:
-        """Nobody is to blame but the server: all that is left of the batch waits a little, and no attempt counts."""
+    def _pause_for(self, lane: Lane) -> timedelta:
+        """Nobody is to blame but the server, which is left alone for longer each time."""
         self._troubles[lane] = self._troubles.get(lane, 0) + 1
-        pause = retries.after_no_server(self._troubles[lane])
-        self._mark(partial(outcomes.postponed, deliveries=waiting, failure=failure, due_at=self.now() + pause))
-        return Round(handled=len(claim.deliveries) - len(waiting), pause=pause)
-
-    def _stop(self, claim: Claim, waiting: Sequence[Delivery], failure: SenderRefused) -> Round:
-        detail = f"{failure.stage}: {failure.text}"
-        self._mark(partial(alerts.report, cause=Cause.SENDER_REFUSED, detail=detail, now=self.now()))
-        self._give_back(waiting)
-        return Round(handled=len(claim.deliveries) - len(waiting), pause=REFUSED_PAUSE)
-
-    def _give_back(self, waiting: Sequence[Delivery]) -> None:
-        if waiting:
-            self._mark(lambda session: [ledger.give_back(session, delivery) for delivery in waiting])
-
-    def _mark(self, change: Callable[[Session], object]) -> None:
-        with self.database.transaction() as session:
-            change(session)
+        return retries.after_no_server(self._troubles[lane])

@@ -11,8 +11,10 @@ from newsletter_svc.digests.content import KIND
 from newsletter_svc.digests.models import Digest, Edition
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.links import Links
+from newsletter_svc.mail import slots
+from newsletter_svc.mail.bulk.compiled import CompiledLetter
 from newsletter_svc.mail.compose import Composer
-from newsletter_svc.mail.message import Letter, Mailbox, Rendered, Stream
+from newsletter_svc.mail.message import Copy, Mailbox, Rendered, Stream
 from newsletter_svc.subscribers.models import Newsletter, Subscriber
 
 # Google's Feedback-ID wants a sender of 5 to 15 characters.
@@ -44,43 +46,38 @@ class DigestLetters:
         self._composer = composer
         self._links = links
         self._mail_domain = mail_domain
-        self._latest: Issue | None = None
+        self._latest: tuple[Issue, CompiledLetter] | None = None
 
-    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter:
+    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Copy:
         """The digest's frozen words with this reader's own parts filled in."""
-        issue = self._issue(session, int(delivery.subject_id))
+        issue, compiled = self._issue(session, int(delivery.subject_id))
         subscriber = session.get_one(Subscriber, delivery.subscriber_id)
-        return write(
-            issue,
-            recipient=Mailbox(delivery.recipient, subscriber.name),
-            unsubscribe_url=self._links.unsubscribe(subscriber_id=subscriber.id, newsletter_id=issue.newsletter_id),
-            composer=self._composer,
-            mail_domain=self._mail_domain,
-        )
+        unsubscribe_url = self._links.unsubscribe(subscriber_id=subscriber.id, newsletter_id=issue.newsletter_id)
+        recipient = Mailbox(delivery.recipient, subscriber.name)
+        return Copy(recipient, compiled, {"unsubscribe_url": unsubscribe_url})
 
-    def _issue(self, session: Session, digest_id: int) -> Issue:
-        # A digest never changes, and one after the other is sent to many: reading it once is enough.
+    def _issue(self, session: Session, digest_id: int) -> tuple[Issue, CompiledLetter]:
+        # A digest never changes, and one after the other is sent to many: reading and compiling it once is enough.
         latest = self._latest
-        if latest is None or latest.digest_id != digest_id:
-            latest = self._latest = load_issue(session, digest_id)
+        if latest is None or latest[0].digest_id != digest_id:
+            issue = load_issue(session, digest_id)
+            compiled = compile_issue(issue, composer=self._composer, mail_domain=self._mail_domain)
+            latest = self._latest = (issue, compiled)
         return latest
 
 
-def write(issue: Issue, *, recipient: Mailbox, unsubscribe_url: str, composer: Composer, mail_domain: str) -> Letter:
-    """One reader's copy of the issue."""
-    return Letter(
-        recipient=recipient,
-        rendered=composer.fill(issue.rendered, {"unsubscribe_url": unsubscribe_url}),
-        stream=Stream.DIGEST,
-        headers=(
-            # RFC 8058 3.1: one https address and the constant that makes it one click.
-            ("List-Unsubscribe", f"<{unsubscribe_url}>"),
-            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-            # RFC 2919: constant for the newsletter, also when its title or our web address changes.
-            ("List-Id", f"<{issue.newsletter_slug}.{mail_domain}>"),
-            ("Feedback-ID", f"{issue.digest_id}:{issue.newsletter_slug}:{KIND}:{sender_id(mail_domain)}"),
-        ),
+def compile_issue(issue: Issue, *, composer: Composer, mail_domain: str) -> CompiledLetter:
+    """The issue as octets, with holes for what differs from reader to reader."""
+    unsubscribe_url = slots.place("unsubscribe_url")
+    headers = (
+        # RFC 8058 3.1: one https address and the constant that makes it one click.
+        ("List-Unsubscribe", f"<{unsubscribe_url}>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        # RFC 2919: constant for the newsletter, also when its title or our web address changes.
+        ("List-Id", f"<{issue.newsletter_slug}.{mail_domain}>"),
+        ("Feedback-ID", f"{issue.digest_id}:{issue.newsletter_slug}:{KIND}:{sender_id(mail_domain)}"),
     )
+    return composer.compile(issue.rendered, stream=Stream.DIGEST, headers=headers)
 
 
 def load_issue(session: Session, digest_id: int) -> Issue:

@@ -40,17 +40,12 @@ def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press,
 
 def show(issue: Issue, wanted: Format, *, press: Press, links: Links, now: datetime) -> bytes:
     """The issue as a reader would get it, but for the link to unsubscribe, which leads nowhere."""
-    preview = letter.write(
-        issue,
-        recipient=_READER,
-        unsubscribe_url=links.absolute("/unsubscribe/preview"),
-        composer=press.composer,
-        mail_domain=press.message_domain,
-    )
+    values = {"unsubscribe_url": links.absolute("/unsubscribe/preview")}
+    preview = press.composer.fill(issue.rendered, values)
     if wanted is Format.HTML:
-        return preview.rendered.html.encode()
+        return preview.html.encode()
     if wanted is Format.TEXT:
-        return preview.rendered.text.encode()
+        return preview.text.encode()
+    compiled = letter.compile_issue(issue, composer=press.composer, mail_domain=press.message_domain)
     message_id = f"<preview@{press.message_domain}>"
-    sender = f"preview@{press.message_domain}"
-    return press.composer.finish(preview, message_id=message_id, date=now, envelope_sender=sender).content
+    return compiled.join(recipient=_READER, message_id=message_id, date=now, values=values)

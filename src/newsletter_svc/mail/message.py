@@ -1,7 +1,10 @@
 """The plain values a mail is made of, from the letter that is written to the bytes that are carried."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from newsletter_svc.errors import NewsletterError
 
@@ -50,6 +53,21 @@ class Letter:
     rendered: Rendered
     stream: Stream
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class Compiled(Protocol):
+    """A letter made once for all its readers; `join` gives one reader's octets."""
+
+    def join(self, *, recipient: Mailbox, message_id: str, date: datetime, values: Mapping[str, str]) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One reader's copy of a compiled letter: to whom, and what stands in its slots."""
+
+    recipient: Mailbox
+    compiled: Compiled
+    values: Mapping[str, str]
 
 
 @dataclass(frozen=True)
