@@ -4,9 +4,10 @@
     ├── settings.SettingsError          the environment does not describe a service that can start
     ├── tokens.BadToken                 a token that is not ours, not for this, or broken
     ├── subscribers.addresses.BadAddress an address that we do not write to
-    ├── subscribers.newsletters.UnknownNewsletter, DuplicateNewsletter
-    ├── auth.sign_in.LinkGone           a magic link or code that no longer works
+    ├── subscribers.newsletters.UnknownNewsletter, BadNewsletter
+    ├── auth.redeeming.LinkGone         a magic link or code that no longer works
     ├── auth.api_keys.BadApiKey, MissingScope
+    ├── limits.limiter.OverLimit        too often: PeerOverLimit, ServiceOverLimit, CodesLocked
     ├── digests.calendar.BadSchedule
     ├── digests.content.NothingRenders  every article of an issue is broken, or its template is
     ├── digests.letter.UnknownDigest    no issue with this number
