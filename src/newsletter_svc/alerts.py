@@ -23,6 +23,7 @@ class Cause(StrEnum):
 
     SENDER_REFUSED = "sender_refused"
     GLOBAL_LIMIT = "global_limit"
+    UNTRUSTED_PROXY = "untrusted_proxy"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ EXPLANATIONS = {
         "Too many mails are asked for",
         "More were asked for than LIMIT_GLOBAL allows, so readers are told to come back later. Either many of them "
         "came at once, and the limit is too low for that, or a program is filling in your forms.",
+    ),
+    Cause.UNTRUSTED_PROXY: Explanation(
+        "All readers are counted as one",
+        "Requests come through a proxy that TRUSTED_PROXIES does not name, so all of them count for its address, and "
+        "LIMIT_PER_IP turns readers away. Set TRUSTED_PROXIES to the number of proxies before the service.",
     ),
 }
 

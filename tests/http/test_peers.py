@@ -108,3 +108,25 @@ def test_gunicorn_leaves_all_forwarded_headers_to_us() -> None:
     assert gunicorn_conf.forwarded_allow_ips == ""
     assert gunicorn_conf.secure_scheme_headers == {}
     assert gunicorn_conf.forwarder_headers == ""
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "trusted", "named"),
+    [
+        ("10.0.0.1", {"X-Forwarded-For": CLIENT}, 0, ["untrusted_proxy"]),
+        ("10.0.0.1", {"X-Forwarded-For": CLIENT}, 1, []),
+        ("10.0.0.1", {}, 0, []),
+        ("9.9.9.9", {"X-Forwarded-For": CLIENT}, 0, []),
+    ],
+)
+def test_a_proxy_that_the_operator_forgot_is_an_alert_once_it_keeps_readers_out(
+    settings: Settings, peer: str, headers: dict[str, str], trusted: int, named: list[str]
+) -> None:
+    app = create_app(replace(settings, limit_per_ip="3/hour", trusted_proxies=trusted))
+    client = app.test_client()
+    for number in range(4):
+        body = {"email": f"r{number}@example.org"}
+        answer = client.post("/signin", json=body, headers=headers, environ_base={"REMOTE_ADDR": peer})
+    assert answer.status_code == 429
+    assert [alert["name"] for alert in client.get("/readyz").get_json()["alerts"]] == named
+    app.extensions[EXTENSION].database.dispose()

@@ -4,11 +4,14 @@ from flask import Blueprint, jsonify, make_response, redirect, render_template, 
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
+from newsletter_svc import alerts
+from newsletter_svc.alerts import Cause
 from newsletter_svc.audit import Event
 from newsletter_svc.auth import asking, redeeming, sessions
 from newsletter_svc.auth.asking import Withheld
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
+from newsletter_svc.limits.limiter import PeerOverLimit
 from newsletter_svc.subscribers import disposable, newsletters
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.web import bodies, browsers, cookies, forgery, messages, peers, redirects, trail
@@ -117,7 +120,8 @@ def _lasting(address: Address) -> Address:
 
 def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     """Owe this request its mail, as far as the limits allow, and say to look for it. Raises OverLimit."""
-    presession = _fall_for(asked) if is_trap else _owe(asked)
+    withheld = _count(asked, is_trap=is_trap)
+    presession = _fall_for(asked) if withheld is Withheld.TRAP else _owe(asked, withheld)
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
         response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
@@ -128,20 +132,32 @@ def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     return response
 
 
-def _owe(asked: asking.Request) -> str:
+def _count(asked: asking.Request, *, is_trap: bool) -> Withheld | None:
+    """Count the request, and say why it gets no mail if it gets none. Raises OverLimit."""
+    limits, peer = parts().limits, peers.address()
+    try:
+        if is_trap:
+            limits.count_trapped(peer=peer)
+            return Withheld.TRAP
+        return None if limits.may_send(asked.address.key, peer=peer, purpose=asked.door) else Withheld.LIMIT
+    except PeerOverLimit:
+        if peers.come_through_an_unknown_proxy():
+            with parts().database.transaction() as session:
+                alerts.report(session, Cause.UNTRUSTED_PROXY, now=utcnow())
+        raise
+
+
+def _owe(asked: asking.Request, withheld: Withheld | None) -> str:
     service = parts()
-    may_send = service.limits.may_send(asked.address.key, peer=peers.address(), purpose=asked.door)
     with service.database.transaction() as session:
-        presession = _request_link(session, asked, withheld=None if may_send else Withheld.LIMIT)
+        presession = _request_link(session, asked, withheld=withheld)
     service.wake()
     return presession
 
 
 def _fall_for(asked: asking.Request) -> str:
     """The same work, undone: a program that filled in the trap learns nothing from how long it takes, either."""
-    service = parts()
-    service.limits.count_trapped(peer=peers.address())
-    with service.database.transaction() as session:
+    with parts().database.transaction() as session:
         with session.begin_nested() as work:
             presession = _request_link(session, asked, withheld=Withheld.TRAP)
             work.rollback()

@@ -25,6 +25,12 @@ def hashed() -> str:
     return audit.hashed_peer(parts().keyring, buckets.network(address()))
 
 
+def come_through_an_unknown_proxy() -> bool:
+    """Whether a machine of our own network passes requests on, although the operator has named no proxy."""
+    peer = _read(request.remote_addr or "")
+    return not parts().settings.trusted_proxies and HEADER in request.headers and (peer is None or peer.is_private)
+
+
 def client_of(peer: str, forwarded: Sequence[str], trusted: int | tuple[Network, ...]) -> str:
     """Walk from the connection back along X-Forwarded-For, as long as the last one is trusted to name who came before.
 
