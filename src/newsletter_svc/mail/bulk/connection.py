@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.drop(cause_of(exc) if exc else "closed")
-        self._release()
+        self.release()
 
     def wake(self) -> None:
         """Look for something to send."""
@@ -105,7 +105,8 @@ class Connection(asyncio.BufferedProtocol):
         if conversation.wants_tls:
             self._release_pause()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let go of whoever waits for the end."""
         self._release_pause()
         if not self.closed.done():
             self.closed.set_result(None)

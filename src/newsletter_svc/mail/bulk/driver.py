@@ -123,30 +123,30 @@ class Engine:
         return conversation
 
     async def _open(self, connection: Connection) -> None:
-        server, tls = self._server, self._tls
-        implicit = {"ssl": tls, **_TLS_SECONDS} if server.security is Security.IMPLICIT else {}
-        opened = self._loop.create_connection(lambda: connection, server.host, server.port, **implicit)
+        """Connect and, where it is asked for, encrypt. What goes wrong ends the connection and is its failure."""
+        server = self._server
+        implicit = {"ssl": self._tls, **_TLS_SECONDS} if server.security is Security.IMPLICIT else {}
+        opening = self._loop.create_connection(lambda: connection, server.host, server.port, **implicit)
         stage = Stage.CONNECT
         try:
-            pair = await self._unless_stopped(opened, seconds=min(CONNECT_SECONDS, server.timeout))
-            if pair is not None and server.security is Security.STARTTLS and tls is not None:
-                stage = Stage.TLS
+            pair = await self._unless_stopped(opening, seconds=min(CONNECT_SECONDS, server.timeout))
+            if pair is not None and self._tls is not None and not implicit:
                 await connection.paused
+                stage = Stage.TLS
                 if not connection.conversation.is_over:
-                    await self._secure(connection, pair[0], tls)
+                    await self._secure(connection, pair[0], self._tls)
         except OSError as error:  # Those of ssl, of the name service and of timeouts are.
             connection.drop(cause_of(error), stage=stage)
+            connection.release()
         else:
-            if pair is not None:
-                return
-            connection.drop("stopped")
-        if not connection.closed.done():
-            connection.closed.set_result(None)
+            if pair is None:
+                connection.drop("stopped")
+                connection.release()
 
     async def _secure(self, connection: Connection, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
-        secured = await self._loop.start_tls(
-            transport, connection, tls, server_hostname=self._server.host, **_TLS_SECONDS
-        )
+        upgrade = self._loop.start_tls(transport, connection, tls, server_hostname=self._server.host, **_TLS_SECONDS)
+        # A loop may never come back from a handshake whose connection was closed meanwhile: uvloop does not.
+        secured = await self._unless_stopped(upgrade, seconds=CONNECT_SECONDS)
         if secured is None:
             raise ConnectionAbortedError
         connection.secured(secured)
