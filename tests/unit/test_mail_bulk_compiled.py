@@ -1,5 +1,6 @@
 """The law of compiled letters: for any reader, the very octets that the plain way makes, or the same refusal."""
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from newsletter_svc.mail import mime, slots
+from newsletter_svc.mail import dkim, mime, slots
 from newsletter_svc.mail.bulk.compiled import CompiledLetter
 from newsletter_svc.mail.bulk.slot_lines import SlotLine
 from newsletter_svc.mail.compose import Composer
@@ -155,3 +156,20 @@ def test_an_article_that_speaks_of_any_date_keeps_it(composer: Composer) -> None
     raw = assert_same(composer, frozen, Mailbox("ada@example.org"), values)
     assert raw is not None
     assert raw.count(b"Date: Sat, 01 Jan 2000 00:00:00 +0000") == 1
+
+
+@given(recipient=st.builds(Mailbox, email, name), link=value, greeting=fragment)
+@settings(max_examples=200)
+def test_the_hash_for_dkim_is_that_of_the_body(
+    composer: Composer, recipient: Mailbox, link: str, greeting: str
+) -> None:
+    given_parts = {"message_id": "<1.a@news.example.org>", "date": DATE}
+    values = {"unsubscribe_url": link, "name": greeting}
+    letter = compiled(composer, FROZEN)
+    try:
+        content = letter.join(recipient=recipient, values=values, **given_parts)  # type: ignore[arg-type]
+    except UnsendableMessage:
+        return
+    hashed = letter.join_and_hash(recipient=recipient, values=values, **given_parts)  # type: ignore[arg-type]
+    body = content.partition(b"\r\n\r\n")[2]
+    assert hashed == (content, hashlib.sha256(dkim.relaxed_body(body)).digest())

@@ -4,17 +4,17 @@ The octets come from the same `build` that makes single mails: it is given words
 what differs, and its result is cut at these words. So there is one place only that knows how a mail is made.
 """
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from newsletter_svc.mail import mime, slots
-from newsletter_svc.mail.addresses import wire_address
+from newsletter_svc.mail import dkim, mime, slots
 from newsletter_svc.mail.bulk import holes
-from newsletter_svc.mail.bulk.holes import Hole
-from newsletter_svc.mail.bulk.parcels import Parcel
+from newsletter_svc.mail.bulk.holes import Hole, Reader
+from newsletter_svc.mail.bulk.parcels import Parcel, pack_plain
 from newsletter_svc.mail.message import Mailbox, Rendered
 
 _ANY_DATE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -46,6 +46,9 @@ class CompiledLetter:
         # A part does not end with an empty line: one that is only a slot may vanish with its value.
         self._may_end_empty = any(_ends_in_slots_alone(part) for part in (rendered.text, rendered.html))
         self._segments, self._holes = _Compiling(rendered, self._extra, build).result()
+        self._relaxed = _relaxed_segments(self._segments)
+        places = (place for _, places in self._holes for place in places)
+        self._places_in_body = tuple(place for place in places if self._relaxed[place])
 
     def parcel(
         self,
@@ -58,33 +61,47 @@ class CompiledLetter:
         values: Mapping[str, str],
     ) -> Parcel:
         """Return one reader's mail, ready for the wire. Raises what `join` raises."""
-        address, sender = wire_address(recipient.email), wire_address(envelope_sender)
-        content = self._content(recipient, address, message_id=message_id, date=date, values=values)
-        return Parcel(key, sender.encode("ascii"), address.encode("ascii"), content)
+        content = self.join(recipient=recipient, message_id=message_id, date=date, values=values)
+        return pack_plain(key, sender=envelope_sender, recipient=recipient.email, content=content)
 
     def join(self, *, recipient: Mailbox, message_id: str, date: datetime, values: Mapping[str, str]) -> bytes:
         """Return what `mime.build` makes of the filled letter, octet for octet.
 
         Raises `UnsendableMessage` for this reader alone, and `slots.LostSlot` for a value that is missing.
         """
-        address = wire_address(recipient.email)
-        return self._content(recipient, address, message_id=message_id, date=date, values=values)
+        self._check(values)
+        if not self._is_simple(values):
+            return self._build_singly(recipient, message_id=message_id, date=date, values=values)
+        return b"".join(self._fill(holes.reader(recipient, message_id=message_id, date=date, values=values)))
 
-    def _content(
-        self, recipient: Mailbox, address: str, *, message_id: str, date: datetime, values: Mapping[str, str]
-    ) -> bytes:
+    def join_and_hash(
+        self, *, recipient: Mailbox, message_id: str, date: datetime, values: Mapping[str, str]
+    ) -> tuple[bytes, bytes]:
+        """Return what `join` does, and the SHA-256 of its body as DKIM wants it hashed."""
+        self._check(values)
+        if not self._is_simple(values):
+            content = self._build_singly(recipient, message_id=message_id, date=date, values=values)
+            return content, hashlib.sha256(dkim.relaxed_body(content.partition(b"\r\n\r\n")[2])).digest()
+        segments = self._fill(holes.reader(recipient, message_id=message_id, date=date, values=values))
+        relaxed = self._relaxed.copy()
+        for place in self._places_in_body:
+            relaxed[place] = dkim.relaxed_lines(segments[place])
+        # `relaxed_body` would look through all of it again; what is left to do is to take off empty lines at the end.
+        body = b"".join(relaxed).rstrip(b"\r\n") + b"\r\n"
+        return b"".join(segments), hashlib.sha256(body).digest()
+
+    def _check(self, values: Mapping[str, str]) -> None:
         for slot in self._names:
             if slot not in values:
                 raise slots.LostSlot(slot)
-        if not self._is_simple(values):
-            return self._build_singly(recipient, message_id=message_id, date=date, values=values)
-        reader = holes.reader(recipient, address=address, message_id=message_id, date=date, values=values)
+
+    def _fill(self, reader: Reader) -> list[bytes]:
         segments = self._segments.copy()
         for hole, places in self._holes:
             filled = hole(reader)
             for place in places:
                 segments[place] = filled
-        return b"".join(segments)
+        return segments
 
     def _is_simple(self, values: Mapping[str, str]) -> bool:
         """Whether the values change nothing but the line they stand in. Line breaks and controls do; they are rare."""
@@ -148,6 +165,19 @@ class _Compiling:
         word = _word()
         self._holes[f"{name}: {word}\r\n".encode("ascii")] = holes.header_line(name, value)
         return word
+
+
+def _relaxed_segments(segments: list[bytes]) -> list[bytes]:
+    """Return what DKIM hashes of each segment: nothing of the headers. No blank stands at the border of a segment."""
+    relaxed = [b""] * len(segments)
+    is_body = False
+    for place, segment in enumerate(segments):
+        if is_body:
+            relaxed[place] = dkim.relaxed_lines(segment)
+        elif b"\r\n\r\n" in segment:
+            is_body = True
+            relaxed[place] = dkim.relaxed_lines(segment.partition(b"\r\n\r\n")[2])
+    return relaxed
 
 
 def _slots_in(rendered: Rendered, extra: Iterable[tuple[str, str]]) -> tuple[str, ...]:

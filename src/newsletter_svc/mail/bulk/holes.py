@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from newsletter_svc.mail import headers, mime, slots
+from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.bulk.slot_lines import SlotLine
 from newsletter_svc.mail.message import Mailbox
 
@@ -33,8 +34,9 @@ class Reader(NamedTuple):
 Hole = Callable[[Reader], bytes]
 
 
-def reader(recipient: Mailbox, *, address: str, message_id: str, date: datetime, values: Mapping[str, str]) -> Reader:
-    """Return the reader with each value escaped once for each part. `address` is the recipient's on the wire."""
+def reader(recipient: Mailbox, *, message_id: str, date: datetime, values: Mapping[str, str]) -> Reader:
+    """Return the reader with each value escaped once for each part."""
+    address = wire_address(recipient.email)
     as_text: dict[str, bytes] = {}
     as_html: dict[str, bytes] = {}
     for slot, value in values.items():

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
+from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.failures import DeliveryError, OutcomeUnknown, Refusal
 from newsletter_svc.mail.message import OutgoingMessage
 
@@ -56,6 +57,11 @@ class Feed(Protocol):
 
     def returned(self, parcel: Parcel, failure: DeliveryError | None) -> None:
         """Take back a parcel that was certainly not accepted; nobody said anything about its reader."""
+
+
+def pack_plain(key: int, *, sender: str, recipient: str, content: bytes) -> Parcel:
+    """Return octets that `mime.build` or a compiled letter made as a parcel. Raises `UnsendableMessage`."""
+    return Parcel(key, wire_address(sender).encode("ascii"), wire_address(recipient).encode("ascii"), content)
 
 
 def pack(key: int, message: OutgoingMessage) -> Parcel:
