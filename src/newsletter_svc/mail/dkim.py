@@ -7,7 +7,6 @@ signatures of many mails are made by processes of their own. The rest is cheap a
 import base64
 import hashlib
 import multiprocessing
-import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import datetime
@@ -28,7 +27,6 @@ _SIGNED = (
     b"from", b"to", b"subject", b"date", b"message-id", b"reply-to", b"mime-version", b"content-type",
     b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscribe-post", b"list-id", b"feedback-id",
 )  # fmt: skip
-_FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
 _LINE = 72
 
 
@@ -59,7 +57,7 @@ class Signer:
     def prepare(self, content: bytes, *, now: datetime, body_hash: bytes | None = None) -> Unsigned:
         """Return what is to be signed. Whoever knows the SHA-256 of the relaxed body passes it as `body_hash`."""
         head, _, body = content.partition(b"\r\n\r\n")
-        fields = _relaxed_fields(head + b"\r\n")
+        fields = _relaxed_fields(head)
         names = [name for name in _SIGNED if name in fields]
         digest = body_hash or hashlib.sha256(relaxed_body(body)).digest()
         tags = b"%b t=%d;\r\n h=%b;\r\n bh=%b;\r\n b=" % (
@@ -124,9 +122,10 @@ def relaxed_lines(octets: bytes) -> bytes:
 def _relaxed_fields(head: bytes) -> dict[bytes, bytes]:
     """Return each header by its name in lower case, as RFC 6376 3.4.2 wants it signed. Ours stand there once."""
     fields: dict[bytes, bytes] = {}
-    for match in _FIELD.finditer(head):
-        name = match[1].lower()
-        fields[name] = name + b":" + _relaxed_value(match[2])
+    for line in head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.rstrip().lower()
+        fields[name] = name + b":" + _relaxed_value(value)
     return fields
 
 
