@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -278,6 +279,24 @@ def test_what_the_feed_cannot_write_down_is_not_sent(run: Callable[..., None]) -
     assert 5 in feed.returns
 
 
+def test_a_feed_that_fails_ends_the_run_after_what_is_in_flight(run: Callable[..., None]) -> None:
+    class Broken(RecordingFeed):
+        def take(self) -> Parcel | None:
+            if len(self.taken) == 10:
+                raise LookupError("the database is gone")
+            return super().take()
+
+    feed = Broken(parcels(20))
+
+    async def main() -> None:
+        async with listening(Listening(well)) as server:
+            await carry(feed, server_on(server.port))
+
+    with pytest.raises(LookupError):
+        run(main)
+    assert len(feed.taken) == 10
+
+
 def test_a_feed_that_fills_later_is_carried_when_it_is_told(run: Callable[..., None]) -> None:
     feed = RecordingFeed([], is_open=True)
 
@@ -400,3 +419,12 @@ def unused_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+def test_without_uvloop_the_loop_is_that_of_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def which() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert driver.run(which).startswith("asyncio.")

@@ -91,7 +91,13 @@ class Engine:
             connection.finish()
 
     async def _run_slot(self) -> None:
-        """Open one connection after the other, as long as there is something to carry."""
+        try:
+            await self._open_one_after_the_other()
+        except Exception as error:  # The feed failed; what is in flight on other connections still has to end.
+            self._give_up(error)
+
+    async def _open_one_after_the_other(self) -> None:
+        """Keep a connection, as long as there is something to carry."""
         failures = 0
         while not self._stopped.is_set():
             if not self._supply.has_any():

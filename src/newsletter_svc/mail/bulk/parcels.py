@@ -38,7 +38,9 @@ class Feed(Protocol):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether `take` will never again return a parcel."""
+        """Whether `take` will never again return a parcel. When this changes, or when there are parcels again, the
+        engine has to be woken.
+        """
 
     def take(self) -> Parcel | None:
         """Return the next parcel, or None while there is none."""

@@ -9,6 +9,7 @@ from newsletter_svc.mail.failures import DeliveryError
 TRIES = 12
 """How often a parcel may come back untouched before the feed has it back: it may be what breaks the connections."""
 _SUSPICION = 5  # What it counts to come back from a connection that has carried nothing else.
+_REMEMBERED = 10_000  # Servers that close after a few messages must not make this grow with the number of readers.
 _SLACK_SECONDS = 0.02  # Timers are late by milliseconds; so much may be caught up with.
 
 
@@ -70,6 +71,8 @@ class Supply:
             self._feed.returned(parcel, failure)
             return
         self._returns[parcel.key] = tries
+        if len(self._returns) > _REMEMBERED:
+            del self._returns[next(iter(self._returns))]
         self._again.append(parcel)
         self._on_return()
 
