@@ -1,10 +1,10 @@
 """Gunicorn's settings: several processes, each with its sender, which starts after the fork."""
 
 import os
-import socket
 from typing import Any
 
 from newsletter_svc.jobs.threads import SenderThreads
+from newsletter_svc.listening import refuse_taken
 from newsletter_svc.web.state import EXTENSION
 
 _port = os.environ.get("PORT")
@@ -34,13 +34,7 @@ def on_starting(server: Any) -> None:
     """Refuse an address that is taken: with `reuse_port` two services would share it, half the requests each."""
     for address in server.cfg.address:
         if isinstance(address, tuple):
-            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-            with socket.socket(family) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(address)
-                except OSError as error:
-                    raise SystemExit(f"Cannot listen on {address[0]}:{address[1]}: {error.strerror}.") from None
+            refuse_taken(*address)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -10,7 +10,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"environment", "errors"},
-    {"clock", "demo", "logs", "settings"},
+    {"clock", "demo", "listening", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import uuid4
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
@@ -51,6 +52,8 @@ class Request:
     """The asking browser in a reader's words, such as `Firefox on Linux`."""
     peer: str | None = None
     """Where it came from, as the audit trail knows it."""
+    presession: str | None = None
+    """What this browser was given when it asked before."""
 
 
 def request_link(
@@ -73,6 +76,7 @@ def request_link(
     subscriber = people.find_or_add(session, request.address, now=now)
     confirmed = subscriptions.confirmed_ids(session, subscriber.id)
     kind = _fitting_kind(request.door, subscriber, named, confirmed)
+    asks_again = _waits_for_a_link(session, request, subscriber, now=now)
     presession = secrets.token_urlsafe(32)
     link = _new_link(request, kind, subscriber, named, presession=presession, keyring=keyring, now=now)
     link.expires_at = now if withheld else now + _lifetime(kind, lifetimes)
@@ -99,7 +103,19 @@ def request_link(
         peer=request.peer,
         now=now,
     )
-    return presession
+    # The only mail that this browser will get is the one before, so it keeps what that mail's code needs.
+    return request.presession if asks_again and withheld is Withheld.LIMIT and request.presession else presession
+
+
+def _waits_for_a_link(session: Session, request: Request, subscriber: Subscriber, *, now: datetime) -> bool:
+    """Whether the pre-session is that of a link of this subscriber that still works: nothing else is adopted."""
+    waiting = select(MagicLink.id).where(
+        MagicLink.presession_hash == fingerprint(request.presession or ""),
+        MagicLink.subscriber_id == subscriber.id,
+        MagicLink.used_at.is_(None),
+        MagicLink.expires_at > now,
+    )
+    return session.scalars(waiting).first() is not None
 
 
 def _lifetime(kind: Kind, lifetimes: Lifetimes) -> timedelta:

@@ -13,6 +13,7 @@ from newsletter_svc.cli.watching import display, send_and_wait
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
 from newsletter_svc.digests.issues import Press
+from newsletter_svc.listening import refuse_taken
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import addresses, newsletters, people, subscriptions
 
@@ -24,6 +25,12 @@ READERS = (("ada@example.org", "Ada"), ("grace@example.org", "Grace"), ("dmytro@
 @click.pass_obj
 def demo(program: Program, bind: str) -> None:
     """Load sample articles and readers, send them a digest into the local mailbox, and serve the site."""
+    if os.environ.get("NEWSLETTER_ENV") == "production":
+        raise click.ClickException("The demo is not for production.")
+    host, _, port = bind.rpartition(":")
+    if not (host and port.isdigit()):
+        raise click.UsageError("--bind takes HOST:PORT, such as 127.0.0.1:8000.")
+    refuse_taken(host.strip("[]"), int(port))
     os.environ.setdefault("PUBLIC_URL", f"http://{bind}")  # So that links in mails lead to where this listens.
     if program.settings.mailbox_dir is None:
         raise click.ClickException("The demo is for development without a mail server: unset MAIL_SERVER first.")

@@ -50,19 +50,31 @@ def sign_in_by_code() -> Response:
     with trail.refusals() as session:
         tried = redeeming.count_code_try(session, body.challenge)
     service.limits.count_code(tried.subscriber_id)
-    with trail.refusals() as session:
-        redeemed = redeeming.redeem_code(
-            session,
-            tried.link_id,
-            "".join(body.code.split()),
-            browser=browsers.label(request.user_agent.string),
-            keyring=service.keyring,
-            lifetimes=service.lifetimes,
-            now=now,
-        )
-        trail.redeemed(session, redeemed)
+    try:
+        with trail.refusals() as session:
+            redeemed = redeeming.redeem_code(
+                session,
+                tried.link_id,
+                "".join(body.code.split()),
+                browser=browsers.label(request.user_agent.string),
+                keyring=service.keyring,
+                lifetimes=service.lifetimes,
+                now=now,
+            )
+            trail.redeemed(session, redeemed)
+    except redeeming.LinkGone as gone:
+        if gone.reason is not redeeming.Gone.WRONG_CODE or wants_json():
+            raise
+        return _code_page(body.challenge, problem="The code is not right. Please look at it and try again.", status=422)
     service.limits.forgive_code(tried.subscriber_id)
     return let_in(redeemed)
+
+
+def _code_page(challenge: str, *, problem: str | None = None, status: int = 202) -> Response:
+    """Look for the mail, or type its code here."""
+    text = messages.sentence(Code.CHECK_EMAIL)
+    page = render_template("pages/check_email.html", sentence=text, challenge=challenge, problem=problem)
+    return make_response(page, status)
 
 
 def let_in(redeemed: redeeming.Redeemed) -> Response:
@@ -98,6 +110,7 @@ def _ask(door: Door) -> Response:
         redirect=redirects.checked(body.redirect or redirects.FRONT_PAGE, parts().settings),
         asked_from=browsers.label(request.user_agent.string),
         peer=peers.hashed(),
+        presession=cookies.read(Cookie.PRESESSION),
     )
     return check_email(asked, is_trap=bool(body.website))
 
@@ -124,11 +137,14 @@ def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     presession = _fall_for(asked) if withheld is Withheld.TRAP else _owe(asked, withheld)
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
-        response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
+        response: Response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
     else:
-        response = make_response(render_template("pages/check_email.html", sentence=text, challenge=presession))
+        response = _code_page(presession)
     response.status_code = 202
-    cookies.put(response, Cookie.PRESESSION, presession)
+    # A form on a foreign page works, but does not make this the asking browser: that page could ask for a link to
+    # an account of its own, open it here, and the link's page would sign the visitor in without a press.
+    if forgery.is_vouched_for():
+        cookies.put(response, Cookie.PRESESSION, presession)
     return response
 
 

@@ -45,6 +45,16 @@ def is_from_frontend() -> bool:
     return request.headers.get("Origin") in {settings.public_url, settings.frontend_url, *settings.frontend_origins}
 
 
+def is_vouched_for() -> bool:
+    """Whether nothing suggests that a page of a foreign site made this request.
+
+    Our own pages send `Origin: null`, since they send no referrer; `Sec-Fetch-Site` tells them from others.
+    """
+    is_our_page = request.headers.get("Sec-Fetch-Site") == "same-origin"
+    is_json = request.mimetype == "application/json"
+    return is_our_page or is_json or is_from_frontend() or is_not_a_browser() or has_field()
+
+
 def is_not_a_browser() -> bool:
     """Whether nothing shows that a page made this request: browsers tell the origin of every POST."""
     return "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers

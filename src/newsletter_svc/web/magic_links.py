@@ -113,7 +113,10 @@ def _purpose(link: MagicLink, subscriber: Subscriber) -> Door:
 def _gone_page(token: str, gone: LinkGone) -> Response:
     """410 with a button for a new link, where there is somebody to send it to."""
     was_ours = gone.link is not None
-    reason = gone.reason if gone.reason in (Gone.USED, Gone.EXPIRED) else Gone.UNKNOWN
+    # Who signed out again by a link that lives on for a moment learns that it was used, which is the truth.
+    reason = {Gone.EXPIRED: Gone.EXPIRED, Gone.USED: Gone.USED, Gone.SIGNED_OUT: Gone.USED}.get(
+        gone.reason, Gone.UNKNOWN
+    )
     resend = url_for("magic_links.renew", token=token) if was_ours else None
     html = render_template("pages/link_gone.html", reason=reason, resend_action=resend, csrf=forgery.field())
     response = make_response(html)

@@ -8,6 +8,7 @@ function say(form, text, tone) {
   const answer = form.querySelector("[data-answer]");
   answer.dataset.tone = tone;
   answer.textContent = text;
+  answer.scrollIntoView({ block: "nearest" });
 }
 
 function setPending(form, pending) {
