@@ -12,7 +12,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.subscribers import addresses, people
 
-REQUESTS = 1_000
+REQUESTS = 300
 CONNECTIONS = (1, 16, 64)
 MEDIAN_REQUESTS = 200
 

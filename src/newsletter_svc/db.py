@@ -1,5 +1,7 @@
 """The database: engine, declarative base, and `transaction()`, the only place that commits."""
 
+import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -75,11 +77,14 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        # SQLite has one writer. Threads that take turns here are woken as soon as it is theirs; in the database they
+        # would sleep and look again, ever longer. Other processes still meet there.
+        self._turn = threading.RLock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session whose work is committed at the end of the block, or undone when the block raises."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._turn, Session(self.engine, expire_on_commit=False) as session:
             try:
                 yield session
                 session.commit()

@@ -1,6 +1,8 @@
 """The sender inside a process: threads that sleep until something is due or somebody wakes them."""
 
+import contextlib
 import threading
+from queue import Empty, Full, Queue
 from time import monotonic
 
 import structlog
@@ -28,7 +30,7 @@ class SenderThreads:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self._wakes = {lane: threading.Event() for lane in Lane}
+        self._wakes: dict[Lane, Queue[None]] = {lane: Queue(maxsize=1) for lane in Lane}
         lanes = [Lane.TRANSACTIONAL] * TRANSACTIONAL_THREADS + [Lane.BULK] * sender.settings.mail_connections
         self._threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
@@ -42,8 +44,8 @@ class SenderThreads:
 
     def wake(self) -> None:
         """Something is due now."""
-        for wake in self._wakes.values():
-            wake.set()
+        for lane in Lane:
+            self._wake_one(lane)
 
     def stop(self, timeout: float = 30) -> bool:
         """Let what is in flight end and start nothing new; False when that took longer than `timeout` seconds."""
@@ -54,15 +56,22 @@ class SenderThreads:
             thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def _wake_one(self, lane: Lane) -> None:
+        """Wake one thread of the lane; if it finds something it wakes the next: all at once would be in the way."""
+        with contextlib.suppress(Full):
+            self._wakes[lane].put_nowait(None)
+
     def _run(self, lane: Lane) -> None:
         while not self._sender.stopping.is_set():
-            self._wakes[lane].clear()
             seconds = self._round(lane)
             if seconds > POLL_SECONDS:
                 # After a trouble nobody wakes it early: a wake for each new mail would be a try for each new mail.
                 self._sender.stopping.wait(seconds)
             elif seconds:
-                self._wakes[lane].wait(seconds)
+                with contextlib.suppress(Empty):
+                    self._wakes[lane].get(timeout=seconds)
+            else:
+                self._wake_one(lane)
 
     def _take_care(self) -> None:
         """Settle what killed senders left, and keep the leases of the living: their threads may wait for a server.
