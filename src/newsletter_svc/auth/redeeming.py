@@ -11,6 +11,7 @@ from newsletter_svc.auth import secrets as link_secrets
 from newsletter_svc.auth import sessions
 from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import MagicLink
+from newsletter_svc.delivery import suppressions
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers import subscriptions
 from newsletter_svc.subscribers.models import Subscriber
@@ -90,6 +91,7 @@ def look_up(session: Session, token: str, *, keyring: Keyring, now: datetime) ->
         raise LinkGone(Gone.USED, link)
     if link.expires_at <= now:
         raise LinkGone(Gone.EXPIRED, link)
+    _check_address(session, link)
     return link
 
 
@@ -116,6 +118,7 @@ def redeem(
 ) -> Redeemed:
     """Use a link up and start a session. Raises LinkGone, also for the second of two that come at once."""
     link = find(session, token, keyring=keyring)
+    _check_address(session, link)
     asker = asked_here(link, presession)
     return _use(session, link, asker=asker, browser=browser, keyring=keyring, lifetimes=lifetimes, now=now)
 
@@ -148,6 +151,7 @@ def redeem_code(
 ) -> Redeemed:
     """What the link would do, for who typed the code and holds the challenge. Raises LinkGone."""
     link = _with_living_key(session.get_one(MagicLink, link_id), keyring)
+    _check_address(session, link)
     if not link_secrets.code_matches(keyring, link, code):
         raise LinkGone(Gone.WRONG_CODE, link)
     return _use(session, link, asker=True, browser=browser, keyring=keyring, lifetimes=lifetimes, now=now)
@@ -158,6 +162,13 @@ def _with_living_key(link: MagicLink, keyring: Keyring) -> MagicLink:
     if link.key_id not in keyring.all:
         raise LinkGone(Gone.UNKNOWN)
     return link
+
+
+def _check_address(session: Session, link: MagicLink) -> None:
+    """A bounce or a complaint after the link was asked for ends it: whoever holds it now was not meant to."""
+    email = session.get_one(Subscriber, link.subscriber_id).email
+    if suppressions.was_added_since(session, email, link.created_at):
+        raise LinkGone(Gone.EXPIRED, link)
 
 
 def _use(

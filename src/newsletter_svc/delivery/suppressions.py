@@ -27,6 +27,12 @@ def add(session: Session, email: str, *, reason: str, now: datetime) -> None:
     insert_if_absent(session, Suppression, values, unique=["email_key"])
 
 
+def was_added_since(session: Session, email: str, moment: datetime) -> bool:
+    """Whether this address bounced or complained at `moment` or later."""
+    added = select(Suppression.id).where(Suppression.email_key == email.lower(), Suppression.created_at >= moment)
+    return session.scalars(added).first() is not None
+
+
 def blocked(session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]:
     """Which of these (by id) must not go out.
 
