@@ -347,6 +347,16 @@ def test_a_beginning_of_words_behind_starttls_is_forged_too() -> None:
     assert conversation.is_over
 
 
+def test_encryption_that_comes_too_late_starts_nothing() -> None:
+    conversation = Conversation(starttls(), RecordingFeed(parcels(1)))
+    conversation.receive(b"220 hello\r\n")
+    conversation.receive(b"250-hello\r\n250 STARTTLS\r\n")
+    conversation.receive(b"220 go\r\n")
+    conversation.finish()
+    conversation.secured()
+    assert conversation.outbox == []
+
+
 def test_after_encryption_the_server_is_asked_again_and_signed_in_to() -> None:
     feed = RecordingFeed(parcels(1))
     server = ScriptedServer(script({}), features=("STARTTLS", "AUTH PLAIN LOGIN"))

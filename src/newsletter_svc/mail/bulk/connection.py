@@ -88,14 +88,18 @@ class Connection(asyncio.BufferedProtocol):
         """Drop the connection when a reply has been waited for too long."""
         limit = self._limits.get(self.conversation.waits_for)
         if limit is not None and self._loop.time() - self._waiting_since > limit:
+            was_over = self.conversation.is_over
             self.drop("TimeoutError")
+            if was_over:  # Not even the loop told of its end.
+                self.release()
 
     def flush(self) -> None:
         """Write what there is to write: one packet for all of it."""
         conversation, transport = self.conversation, self._transport
         if conversation.is_over:
             self._release_pause()
-            if transport is not None:
+            # A connection that is being encrypted is not to be closed from under the handshake: `drop` ends it.
+            if transport is not None and not conversation.wants_tls:
                 (transport.close if conversation.failure is None else transport.abort)()
             return
         if transport is not None and conversation.outbox:

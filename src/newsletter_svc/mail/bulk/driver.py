@@ -139,8 +139,7 @@ class Engine:
             if pair is not None and self._tls is not None and not implicit:
                 await connection.paused
                 stage = Stage.TLS
-                if not connection.conversation.is_over:
-                    await self._secure(connection, pair[0], self._tls)
+                await self._secure(connection, pair[0], self._tls)
         except OSError as error:  # Those of ssl, of the name service and of timeouts are.
             connection.drop(cause_of(error), stage=stage)
             connection.release()
@@ -150,10 +149,12 @@ class Engine:
                 connection.release()
 
     async def _secure(self, connection: Connection, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        if connection.conversation.is_over:
+            raise ConnectionAbortedError
         upgrade = self._loop.start_tls(transport, connection, tls, server_hostname=self._server.host, **_TLS_SECONDS)
-        # A loop may never come back from a handshake whose connection was closed meanwhile: uvloop does not.
         secured = await self._unless_stopped(upgrade, seconds=CONNECT_SECONDS)
-        if secured is None:
+        # When the connection was closed meanwhile, uvloop comes back with a transport that is dead, or never.
+        if secured is None or connection.conversation.is_over:
             raise ConnectionAbortedError
         connection.secured(secured)
 

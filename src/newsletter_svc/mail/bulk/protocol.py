@@ -83,8 +83,9 @@ class Conversation(Dialogue):
     def secured(self) -> None:
         """Go on with the handshake, now that the connection is encrypted."""
         self.wants_tls = False
-        self._go_on(None)
-        self._settle()
+        if not self.is_over:
+            self._go_on(None)
+            self._settle()
 
     def wake(self) -> None:
         """Look for a parcel, since there may be one again."""
