@@ -167,5 +167,5 @@ def _shared_storage(uri: str) -> Storage | None:
         return cast(Storage, storage_from_string(uri, wrap_exceptions=True))
     except ConfigurationError as error:
         raise SettingsError(
-            ["RATELIMIT_STORAGE_URI needs the package redis: pip install 'newsletter-svc[redis]'."]
+            ["RATELIMIT_STORAGE_URI needs the package redis: pip install redis."]
         ) from error

@@ -247,7 +247,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed (the extra `speed`), else asyncio's own."""
+    """uvloop where it is installed, else asyncio's own."""
     try:
         factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
     except ImportError:
