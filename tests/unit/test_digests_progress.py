@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from newsletter_svc.db import Database
+from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import Delivery, Lane, Status
 from newsletter_svc.digests.progress import anything_unfinished, progress
 
@@ -16,8 +17,10 @@ DIGEST = 7
 
 def owe(database: Database, *rows: dict[str, object], digest_id: int = DIGEST) -> None:
     with database.transaction() as session:
+        mailing_id = mailings.begin(session, kind="digest", subject_id=str(digest_id), now=NOW)
         for number, row in enumerate(rows):
             values = {
+                "mailing_id": mailing_id,
                 "key": f"digest:{digest_id}:{number}",
                 "kind": "digest",
                 "lane": Lane.BULK,

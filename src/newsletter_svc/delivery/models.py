@@ -1,9 +1,9 @@
-"""The ledger's table: one row for each message to one address."""
+"""The ledger's tables: one row for each message to one address, one for each mailing, one for each suppression."""
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter_svc.db import Base, word
@@ -30,13 +30,49 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
+class MailingState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    DONE = "done"
+    """Every delivery has come to its end, or is the operator's to decide."""
+
+
+class Mailing(Base):
+    """Many deliveries of one letter: what can be paused, resumed and cancelled, such as an issue of a newsletter."""
+
+    __tablename__ = "mailings"
+    __table_args__ = (UniqueConstraint("kind", "subject_id", name="uq_mailings_subject"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    subject_id: Mapped[str] = mapped_column(String(40))
+    state: Mapped[MailingState] = mapped_column(word(MailingState), default=MailingState.ACTIVE, index=True)
+    reason: Mapped[str | None] = mapped_column(Text)
+    """Why it is paused: what the mail server said, or None where an operator did it."""
+    created_at: Mapped[datetime]
+    counting_since: Mapped[datetime | None]
+    """Since when `counted` messages were accepted; `rate` is that of the stretch before."""
+    counted: Mapped[int] = mapped_column(default=0)
+    rate: Mapped[float | None]
+    """Messages a second that mail servers accepted lately, of all processes together."""
+
+
 class Delivery(Base):
     """One message owed to one address: ids only, its content is composed when it is sent."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        Index("ix_deliveries_due", "lane", "status", "due_at", "id"),
-        Index("ix_deliveries_kind_subject_id_status", "kind", "subject_id", "status"),
+        # Mail that somebody waits for stands in an index of its own, which a digest for a million does not touch.
+        Index(
+            "ix_deliveries_due",
+            "status",
+            "due_at",
+            "id",
+            sqlite_where=text("mailing_id IS NULL"),
+            postgresql_where=text("mailing_id IS NULL"),
+        ),
+        Index("ix_deliveries_mailing", "mailing_id", "status", "due_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
@@ -44,6 +80,8 @@ class Delivery(Base):
     """Says what would be the same message again, such as `digest:7:1234`."""
     kind: Mapped[str] = mapped_column(String(40))
     lane: Mapped[Lane] = mapped_column(word(Lane))
+    mailing_id: Mapped[int | None] = mapped_column(ForeignKey("mailings.id", ondelete="CASCADE"))
+    """Of deliveries in the bulk lane, which all belong to one."""
     subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id", ondelete="SET NULL"), index=True)
     subject_id: Mapped[str] = mapped_column(String(40))
     """The row that the letter is made from: a magic link's id, a digest's id."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from newsletter_svc.delivery.models import Delivery, Status
+from newsletter_svc.delivery.models import Delivery, Mailing, Status
 from newsletter_svc.digests.content import KIND
 
 _OPEN = (Status.PENDING, Status.CLAIMED, Status.RETRY, Status.UNKNOWN)
@@ -89,4 +89,5 @@ def _unsettled(session: Session, digest_id: int) -> list[Unsettled]:
 
 
 def _of(digest_id: int) -> ColumnElement[bool]:
-    return (Delivery.kind == KIND) & (Delivery.subject_id == str(digest_id))
+    mailing = select(Mailing.id).where(Mailing.kind == KIND, Mailing.subject_id == str(digest_id))
+    return Delivery.mailing_id == mailing.scalar_subquery()

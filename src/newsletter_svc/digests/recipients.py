@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from newsletter_svc.db import UtcDateTime
+from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import Delivery, Lane, Status
 from newsletter_svc.digests.content import KIND
 from newsletter_svc.digests.models import Digest, Edition
@@ -36,10 +37,12 @@ def _postgresql_random_hex(element: random_hex, compiler: Any, **options: Any) -
 def enqueue(session: Session, digest: Digest, *, newsletter_id: int, message_domain: str, now: datetime) -> int:
     """Owe the digest to every reader of the newsletter, in one statement; return how many they are."""
     subject_id = str(digest.id)
+    mailing_id = mailings.begin(session, kind=KIND, subject_id=subject_id, now=now)
     values = {
         Delivery.key: literal(f"{KIND}:{digest.id}:") + cast(Subscriber.id, String),
         Delivery.kind: literal(KIND),
         Delivery.lane: literal(Lane.BULK, Delivery.lane.type),
+        Delivery.mailing_id: literal(mailing_id),
         Delivery.subscriber_id: Subscriber.id,
         Delivery.subject_id: literal(subject_id),
         Delivery.recipient: Subscriber.email,
@@ -50,7 +53,7 @@ def enqueue(session: Session, digest: Digest, *, newsletter_id: int, message_dom
     }
     readers = _readers(newsletter_id).with_only_columns(*values.values()).order_by(Subscriber.id)
     session.execute(insert(Delivery).from_select([column.key for column in values], readers))
-    return session.scalars(select(func.count()).where(Delivery.kind == KIND, Delivery.subject_id == subject_id)).one()
+    return session.scalars(select(func.count()).where(Delivery.mailing_id == mailing_id)).one()
 
 
 def still_wanted(session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]:

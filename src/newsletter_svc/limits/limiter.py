@@ -166,6 +166,4 @@ def _shared_storage(uri: str) -> Storage | None:
     try:
         return cast(Storage, storage_from_string(uri, wrap_exceptions=True))
     except ConfigurationError as error:
-        raise SettingsError(
-            ["RATELIMIT_STORAGE_URI needs the package redis: pip install redis."]
-        ) from error
+        raise SettingsError(["RATELIMIT_STORAGE_URI needs the package redis: pip install redis."]) from error
