@@ -94,6 +94,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         composer=composer,
         passes=Passes(settings, keyring),
         limits=Limits(settings, database=database, keyring=keyring),
+        signer=mail.signer,
         sender=sender,
         wake=Waker(),
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from limits import parse_many
@@ -22,6 +23,11 @@ class Reader:
 
     def optional(self, name: str) -> str | None:
         return self._environ.get(name, "").strip() or None
+
+    def path(self, name: str) -> Path | None:
+        """A path that stays the same wherever the process goes later."""
+        value = self.optional(name)
+        return Path(value).absolute() if value else None
 
     def listed(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self._environ.get(name, "").split(",") if part.strip())

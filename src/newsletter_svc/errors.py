@@ -2,6 +2,7 @@
 
     NewsletterError
     ├── settings.SettingsError          the environment does not describe a service that can start
+    ├── dkim_keys.UnusableKey           a private key that cannot sign mail that others accept
     ├── tokens.BadToken                 a token that is not ours, not for this, or broken
     ├── subscribers.addresses.BadAddress an address that we do not write to
     ├── subscribers.newsletters.UnknownNewsletter, BadNewsletter
@@ -12,6 +13,7 @@
     ├── digests.content.NothingRenders  every article of an issue is broken, or its template is
     ├── digests.letter.UnknownDigest    no issue with this number
     ├── mail.message.UnsendableMessage  no correct mail can be made of these values
+    ├── mail.bulk.signing.SigningFailed the processes that sign mail are gone
     ├── mail.slots.LostSlot             a personal part of a digest that is printed nowhere or has no value
     └── mail.failures.DeliveryError     why a mail was not accepted; the tree of reasons stands in that module
 

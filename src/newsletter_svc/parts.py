@@ -10,6 +10,7 @@ from newsletter_svc.jobs.waking import Waker
 from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
+from newsletter_svc.mail.dkim import Signer
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 
@@ -25,6 +26,8 @@ class Parts:
     composer: Composer
     passes: Passes
     limits: Limits
+    signer: Signer | None
+    """Signs every mail; None where no DKIM key is set."""
     sender: Sender
     wake: Waker
     """Tell this process's sender, if it runs one, that something is due."""

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from newsletter_svc import dkim_keys
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
@@ -64,6 +65,10 @@ class Settings:
     delivery_lease_seconds: int = 300
     unknown_resend_seconds: int = 900
     bounce_address: str | None = None
+    dkim_domain: str | None = None
+    """Unset: nothing is signed here. Set: selector and key file are too."""
+    dkim_selector: str | None = None
+    dkim_private_key_file: Path | None = None
     limit_per_address: str = "1/minute;5/hour"
     """Mails to one address. Windows of a minute and less count each purpose by itself, longer ones all together."""
     limit_per_ip: str = "20/hour"
@@ -159,6 +164,9 @@ def _read(reader: Reader) -> Settings:
         delivery_lease_seconds=reader.whole("DELIVERY_LEASE_SECONDS", Settings.delivery_lease_seconds),
         unknown_resend_seconds=reader.whole("UNKNOWN_RESEND_SECONDS", Settings.unknown_resend_seconds),
         bounce_address=reader.optional("BOUNCE_ADDRESS"),
+        dkim_domain=reader.optional("DKIM_DOMAIN"),
+        dkim_selector=reader.optional("DKIM_SELECTOR"),
+        dkim_private_key_file=reader.path("DKIM_PRIVATE_KEY_FILE"),
         limit_per_address=reader.rates("LIMIT_PER_ADDRESS", Settings.limit_per_address),
         limit_per_ip=reader.rates("LIMIT_PER_IP", Settings.limit_per_ip),
         limit_global=reader.rates("LIMIT_GLOBAL", Settings.limit_global),
@@ -198,6 +206,13 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."
     if settings.ratelimit_storage_uri.partition("://")[0] not in COUNTER_STORAGES:
         yield "RATELIMIT_STORAGE_URI must be unset (the database) or begin with redis://, rediss:// or redis+unix://."
+    yield from dkim_keys.problems(
+        settings.dkim_domain,
+        selector=settings.dkim_selector,
+        key_file=settings.dkim_private_key_file,
+        sender=settings.mail_default_sender,
+        is_production=settings.is_production,
+    )
     if settings.session_max_days < settings.session_days:
         yield "SESSION_MAX_DAYS must not be less than SESSION_DAYS: no session lives longer than it."
 

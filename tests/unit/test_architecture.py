@@ -9,7 +9,8 @@ import newsletter_svc
 PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
-    {"environment", "errors"},
+    {"errors"},
+    {"dkim_keys", "environment"},
     {"clock", "demo", "listening", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},

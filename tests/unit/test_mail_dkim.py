@@ -1,37 +1,25 @@
 """DKIM signatures, verified by an implementation that is not ours."""
 
 import re
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dkim as dkimpy
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter_svc.mail import mime
-from newsletter_svc.mail.dkim import Signer, SigningPool, UnusableKey, relaxed_body
+from newsletter_svc.mail.dkim import Signer, SigningPool, relaxed_body
 from newsletter_svc.mail.message import Mailbox, Rendered
+from tests.signing import DOMAIN, PEM, SELECTOR, is_valid
 from tests.wire import check_wire
 
 NOW = datetime(2026, 11, 24, 7, tzinfo=UTC)
-KEY = rsa.generate_private_key(65537, 2048)
-PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-SIGNER = Signer(domain="news.example.org", selector="s2026", private_key=PEM)
-
-
-def record(name: bytes, timeout: int = 5) -> bytes:
-    """What the name service answers about our key."""
-    assert name == b"s2026._domainkey.news.example.org."
-    octets = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return b"v=DKIM1; k=rsa; p=" + b"".join(octets.splitlines()[1:-1])
+SIGNER = Signer(domain=DOMAIN, selector=SELECTOR, private_key=PEM)
 
 
 def mail(text: str = "Good morning.\n", name: str = "Žofie Nováková") -> bytes:
@@ -49,10 +37,6 @@ def mail(text: str = "Good morning.\n", name: str = "Žofie Nováková") -> byte
             ("Feedback-ID", "7:briefing:digest:newsexampleorg"),
         ],
     )
-
-
-def is_valid(raw: bytes) -> bool:
-    return bool(dkimpy.verify(raw, dnsfunc=record))
 
 
 @settings(max_examples=30, deadline=None)
@@ -115,18 +99,24 @@ def test_a_pool_makes_the_same_signatures() -> None:
     assert all(map(is_valid, signed))
 
 
-@pytest.mark.parametrize(
-    "pem",
-    [
-        b"",
-        b"no key",
-        rsa.generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
-        KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    ],
-    ids=["empty", "words", "1024 bits", "another kind", "encrypted", "public"],
-)
-def test_a_key_that_others_would_not_accept_is_refused(pem: bytes) -> None:
-    with pytest.raises(UnusableKey):
-        Signer(domain="news.example.org", selector="s2026", private_key=pem)
+OWNER = """
+import os, signal, sys
+from newsletter_svc.mail.dkim import Signer, SigningPool
+
+if __name__ == "__main__":
+    pem = sys.stdin.buffer.read()
+    with SigningPool(Signer(domain="news.example.org", selector="s", private_key=pem), processes=1) as pool:
+        pool.sign([b"octets"]).result()
+        print("signed", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_processes_of_a_pool_end_with_their_owner_however_it_ends(tmp_path: Path) -> None:
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER, encoding="utf-8")
+    owner = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # They hold the other end of this pipe too, so it is read to its end only once the last of them has gone.
+    written, _ = owner.communicate(PEM, timeout=60)
+    assert owner.returncode == -signal.SIGKILL
+    assert written == b"signed\n"

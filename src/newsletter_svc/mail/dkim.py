@@ -7,20 +7,21 @@ signatures of many mails are made by processes of their own. The rest is cheap a
 import base64
 import hashlib
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import datetime
+from multiprocessing import connection
 from typing import NamedTuple, Self
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from newsletter_svc.errors import NewsletterError
+from newsletter_svc.dkim_keys import load_key
 
-_SMALLEST_KEY = 2048  # RFC 8301 3.2
 _ONCE_MORE = (b"from", b"subject")
 """Signed once more than they stand there, so that nobody can add another one above (RFC 6376 8.15)."""
 _SIGNED = (
@@ -28,10 +29,6 @@ _SIGNED = (
     b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscribe-post", b"list-id", b"feedback-id",
 )  # fmt: skip
 _LINE = 72
-
-
-class UnusableKey(NewsletterError):
-    """The private key cannot sign mail that others accept."""
 
 
 class Unsigned(NamedTuple):
@@ -45,7 +42,7 @@ class Signer:
     """Signs for one domain. `private_key` is PEM, of RSA with 2048 bits at least. Raises `UnusableKey`."""
 
     def __init__(self, *, domain: str, selector: str, private_key: bytes) -> None:
-        self._key = _load(private_key)
+        self._key = load_key(private_key)
         self.private_key = private_key
         self._tags = f"v=1; a=rsa-sha256; c=relaxed/relaxed; d={domain}; s={selector};".encode("ascii")
 
@@ -138,25 +135,23 @@ def _folded_names(names: Sequence[bytes]) -> bytes:
     return b":".join(names[:half]) + b":\r\n " + b":".join(names[half:])
 
 
-def _load(pem: bytes) -> RSAPrivateKey:
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # The text of the error may quote the key.
-        raise UnusableKey("the DKIM key is not an unencrypted private key in PEM") from None
-    if not isinstance(key, RSAPrivateKey):
-        raise UnusableKey("the DKIM key is not an RSA key")
-    if key.key_size < _SMALLEST_KEY:
-        raise UnusableKey(f"the DKIM key has {key.key_size} bits; {_SMALLEST_KEY} are the least")
-    return key
-
-
 _worker_key: RSAPrivateKey | None = None
 
 
 def _start_worker(private_key: bytes) -> None:
     global _worker_key
-    _worker_key = _load(private_key)
+    _worker_key = load_key(private_key)
+    # Ctrl-C reaches the whole group of a terminal; what is in flight still needs its signatures.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: it closes nothing that this process waits for when it is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101  # This is a child.
+    connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _sign_in_worker(signed_octets: list[bytes]) -> list[bytes]:

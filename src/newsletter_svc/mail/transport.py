@@ -7,6 +7,7 @@ Flask-Mail's own connection checks no certificate, has no timeout and sends 8-bi
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -21,9 +22,11 @@ import structlog
 from flask import Flask
 
 from newsletter_svc.clock import utcnow
+from newsletter_svc.dkim_keys import read_key
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.mail import mime
 from newsletter_svc.mail.addresses import wire_address
+from newsletter_svc.mail.dkim import Signer
 from newsletter_svc.mail.mailbox import MailboxTransport
 from newsletter_svc.mail.message import Mailbox, OutgoingMessage, Rendered, UnsendableMessage, nothing
 from newsletter_svc.mail.smtp import SmtpTransport
@@ -65,12 +68,13 @@ class NoMailServer(NewsletterError):
 class Mail(flask_mail.Mail):
     """Flask-Mail over a transport of ours; itself a `Transport`, so whoever records messages sees all of them."""
 
-    def __init__(self, app: Flask, transport: Transport) -> None:
+    def __init__(self, app: Flask, transport: Transport, *, signer: Signer | None = None) -> None:
         super().__init__(app)
         # Flask-Mail puts its bare state here, whose connections are its own. This looks the same and gives ours.
         app.extensions["mail"] = self
         self.flask_app = app
         self.transport = transport
+        self.signer = signer
 
     def connect(self) -> "Connection":
         """Return a connection that takes our messages and Flask-Mail's."""
@@ -116,6 +120,9 @@ class Connection(flask_mail.Connection):
     def _carry(self, message: OutgoingMessage, before_dot: Callable[[], None]) -> str:
         if self._carrier is None:
             return "250 suppressed"
+        # Last of all, since a signature covers the mail as it leaves: whatever comes by here is signed, or nothing.
+        if (signer := self._mail.signer) is not None:
+            message = replace(message, content=signer.sign(message.content, now=utcnow()))
         return self._carrier.send(message, before_dot=before_dot)
 
     def _tell(self, message: OutgoingMessage) -> None:
@@ -129,11 +136,14 @@ class Connection(flask_mail.Connection):
 
 
 def open_mail(app: Flask, settings: Settings, *, tls: ssl.SSLContext | None = None) -> Mail:
-    """Give the application its mail. `tls` replaces the system's certificates. Raises `NoMailServer`."""
+    """Give the application its mail. `tls` replaces the system's certificates.
+
+    Raises `NoMailServer`, and `dkim_keys.UnusableKey`.
+    """
     app.config.update({name: getattr(settings, name.lower()) for name in _SHARED_SETTINGS})
     # Flask-Mail is silent under TESTING; here a mail that nobody sent would be marked as sent.
     app.config.setdefault("MAIL_SUPPRESS_SEND", False)
-    return Mail(app, choose_transport(settings, tls=tls))
+    return Mail(app, choose_transport(settings, tls=tls), signer=choose_signer(settings))
 
 
 def choose_transport(settings: Settings, *, tls: ssl.SSLContext | None = None) -> Transport:
@@ -143,6 +153,14 @@ def choose_transport(settings: Settings, *, tls: ssl.SSLContext | None = None) -
     if settings.mailbox_dir is None or settings.is_production:
         raise NoMailServer("MAIL_SERVER is not set")
     return MailboxTransport(settings.mailbox_dir)
+
+
+def choose_signer(settings: Settings) -> Signer | None:
+    """Return what signs every mail, or None where the mail server does it or nobody. Raises `dkim_keys.UnusableKey`."""
+    domain, selector, key_file = settings.dkim_domain, settings.dkim_selector, settings.dkim_private_key_file
+    if domain is None or selector is None or key_file is None:
+        return None
+    return Signer(domain=domain, selector=selector, private_key=read_key(key_file))
 
 
 def smtp_server(settings: Settings, *, tls: ssl.SSLContext | None = None) -> SmtpServer:
