@@ -18,7 +18,6 @@ class Purpose(StrEnum):
 
     MAGIC_LINK = "magic-link"
     UNSUBSCRIBE = "unsubscribe"
-    FORM = "form"
 
 
 class BadToken(NewsletterError):

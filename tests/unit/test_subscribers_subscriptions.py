@@ -117,11 +117,3 @@ def test_an_address_keeps_the_spelling_of_the_first_time(database: Database) -> 
         first = people.find_or_add(session, parse("Ada@example.org"), now=NOW)
         again = people.find_or_add(session, parse("ADA@example.org"), now=LATER)
         assert (again.id, again.email, again.created_at) == (first.id, "Ada@example.org", NOW)
-
-
-def test_only_the_proved_addresses_are_known(database: Database, ids: tuple[int, int]) -> None:
-    with database.transaction() as session:
-        assert people.count_known(session) == 0
-        session.get_one(Subscriber, ids[0]).confirmed_at = NOW
-    with database.reading() as session:
-        assert people.count_known(session) == 1

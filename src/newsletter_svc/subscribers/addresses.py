@@ -23,11 +23,6 @@ class Address:
     text: str
     key: str
 
-    @property
-    def masked(self) -> str:
-        """Enough to recognise one's own address, too little to learn another's: `r•••@example.org`."""
-        return mask(self.text)
-
 
 def parse(raw: str) -> Address:
     """The address in `raw`. Raises BadAddress with a sentence that says what is wrong.
@@ -58,6 +53,6 @@ def parse(raw: str) -> Address:
 
 
 def mask(address: str) -> str:
-    """`reader@example.org` as `r•••@example.org`."""
+    """Enough to recognise one's own address, too little to learn another's: `r•••@example.org`."""
     local, _, domain = address.rpartition("@")
     return f"{local[:1]}•••@{domain}"

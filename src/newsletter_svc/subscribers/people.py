@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import insert_if_absent
@@ -22,8 +22,3 @@ def find_or_add(session: Session, address: Address, *, now: datetime) -> Subscri
 
 def find(session: Session, address: Address) -> Subscriber | None:
     return session.scalars(select(Subscriber).where(Subscriber.email_key == address.key)).one_or_none()
-
-
-def count_known(session: Session) -> int:
-    """How many addresses have been proved."""
-    return session.scalar(select(func.count()).where(Subscriber.confirmed_at.is_not(None))) or 0

@@ -54,10 +54,13 @@ def refuse_impossible_query() -> None:
         raise BadRequest
 
 
-def content_policy(settings: Settings) -> str:
-    """Nothing from elsewhere, nothing inline. Chromium holds `form-action` against the redirect after a POST too."""
+def content_policy(settings: Settings, *, pictures: str = "'self'", connections: str = "'none'") -> str:
+    """Nothing inline, and nothing from elsewhere but what a page says it needs.
+
+    Chromium holds `form-action` against the redirect after a POST too, and that goes to the frontend.
+    """
     form_targets = " ".join(dict.fromkeys(("'self'", settings.frontend_url, *settings.frontend_origins)))
     return (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        f"default-src 'none'; style-src 'self'; script-src 'self'; connect-src {connections}; img-src {pictures}; "
         f"form-action {form_targets}; frame-ancestors 'none'; base-uri 'none'"
     )

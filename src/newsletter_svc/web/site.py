@@ -21,9 +21,8 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.articles import store
 from newsletter_svc.clock import utcnow
-from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import subscriptions
-from newsletter_svc.web import forgery, messages, sessions
+from newsletter_svc.web import forgery, messages, protection, sessions
 from newsletter_svc.web.state import parts
 
 FRONT_PAGE_STORIES = 13
@@ -103,7 +102,9 @@ def day_of(moment: datetime) -> str:
 @site.after_request
 def protect(response: Response) -> Response:
     """Nothing from elsewhere but pictures, and no copy of a page that names a reader."""
-    response.headers["Content-Security-Policy"] = _content_policy(parts().settings)
+    response.headers["Content-Security-Policy"] = protection.content_policy(
+        parts().settings, pictures=f"'self' https: {parts().settings.public_url}", connections="'self'"
+    )
     if request.endpoint != "site.media":
         response.headers["Cache-Control"] = "no-store"
     return response
@@ -143,13 +144,3 @@ def _new_link_url() -> str | None:
 
 def _local(moment: datetime) -> datetime:
     return moment.astimezone(ZoneInfo(parts().settings.timezone))
-
-
-def _content_policy(settings: Settings) -> str:
-    # Chromium applies form-action to the redirect after the POST too, and that goes to the frontend.
-    form_targets = " ".join(dict.fromkeys(("'self'", settings.frontend_url, *settings.frontend_origins)))
-    return (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-        f"img-src 'self' https: {settings.public_url}; form-action {form_targets}; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    )
