@@ -21,6 +21,8 @@ MOST_DAYS = 3_650
 DATABASE_STORAGE = "database://"
 """Counters of rate limits stand in the database, so that all processes and machines share them."""
 COUNTER_STORAGES = ("database", "redis", "rediss", "redis+unix")
+BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps")
+"""As kombu spells them, which calls a socket of this machine otherwise than `limits` does."""
 Environment = Literal["development", "production"]
 
 
@@ -69,6 +71,8 @@ class Settings:
     """Unset: nothing is signed here. Set: selector and key file are too."""
     dkim_selector: str | None = None
     dkim_private_key_file: Path | None = None
+    broker_url: str | None = field(default=None, repr=False)
+    """Where hints to workers on other machines travel; None: the sender runs inside the service."""
     limit_per_address: str = "1/minute;5/hour"
     """Mails to one address. Windows of a minute and less count each purpose by itself, longer ones all together."""
     limit_per_ip: str = "20/hour"
@@ -167,6 +171,7 @@ def _read(reader: Reader) -> Settings:
         dkim_domain=reader.optional("DKIM_DOMAIN"),
         dkim_selector=reader.optional("DKIM_SELECTOR"),
         dkim_private_key_file=reader.path("DKIM_PRIVATE_KEY_FILE"),
+        broker_url=reader.optional("BROKER_URL"),
         limit_per_address=reader.rates("LIMIT_PER_ADDRESS", Settings.limit_per_address),
         limit_per_ip=reader.rates("LIMIT_PER_IP", Settings.limit_per_ip),
         limit_global=reader.rates("LIMIT_GLOBAL", Settings.limit_global),
@@ -204,6 +209,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"TIMEZONE: there is no time zone {settings.timezone!r}; an example is Europe/London."
     if not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
         yield "DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://."
+    yield from _broker_problems(settings)
     if settings.ratelimit_storage_uri.partition("://")[0] not in COUNTER_STORAGES:
         yield "RATELIMIT_STORAGE_URI must be unset (the database) or begin with redis://, rediss:// or redis+unix://."
     yield from dkim_keys.problems(
@@ -215,6 +221,15 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     )
     if settings.session_max_days < settings.session_days:
         yield "SESSION_MAX_DAYS must not be less than SESSION_DAYS: no session lives longer than it."
+
+
+def _broker_problems(settings: Settings) -> Iterator[str]:
+    if settings.broker_url is None:
+        return
+    if settings.broker_url.partition("://")[0] not in BROKERS:
+        yield "BROKER_URL must begin with redis://, rediss://, redis+socket://, amqp:// or amqps://."
+    if settings.database_url.startswith("sqlite:"):
+        yield "BROKER_URL needs PostgreSQL: set DATABASE_URL to one. Workers on other machines cannot reach a file."
 
 
 def _production_refusals(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:

@@ -267,6 +267,37 @@ def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
 
 
+POSTGRES = "postgresql+psycopg://news@db.example.org/news"
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "redis://:hunter2@redis.example.org:6379/0",
+        "rediss://redis.example.org",
+        "redis+socket:///run/redis.sock",
+        "amqp://news:hunter2@rabbit.example.org//",
+        "amqps://rabbit.example.org",
+    ],
+)
+def test_a_broker_is_one_that_celery_knows(broker: str) -> None:
+    settings = loaded(BROKER_URL=broker, DATABASE_URL=POSTGRES)
+    assert settings.broker_url == broker
+    assert broker not in repr(settings)
+
+
+@pytest.mark.parametrize("broker", ["redis+unix:///run/redis.sock", "hunter2", "sqs://", "memory://"])
+def test_another_broker_is_refused_without_quoting_it(broker: str) -> None:
+    [problem] = problems({"SECRET_KEYS": KEY, "BROKER_URL": broker, "DATABASE_URL": POSTGRES})
+    assert "BROKER_URL must begin with redis://" in problem
+    assert broker not in problem
+
+
+def test_a_broker_needs_a_database_that_other_machines_can_reach() -> None:
+    [problem] = problems({"SECRET_KEYS": KEY, "BROKER_URL": "redis://localhost"})
+    assert problem.startswith("BROKER_URL needs PostgreSQL")
+
+
 def test_secrets_do_not_show_where_settings_are_printed() -> None:
     settings = loaded(MAIL_USERNAME="user", MAIL_PASSWORD="hunter2-hunter2")
     assert KEY not in repr(settings)
