@@ -96,7 +96,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         limits=Limits(settings, database=database, keyring=keyring),
         signer=mail.signer,
         sender=sender,
-        wake=Waker(),
+        wake=Waker(settings.wake_pipe),
     )
 
 

@@ -1,9 +1,10 @@
-"""Gunicorn's settings: several processes, each with its sender, which starts after the fork."""
+"""Gunicorn's settings: several processes, one of which keeps the machine's sender running beside them."""
 
 import os
+import sys
 from typing import Any
 
-from newsletter_svc.jobs.threads import SenderThreads
+from newsletter_svc.jobs.process import SenderProcess
 from newsletter_svc.listening import refuse_taken
 from newsletter_svc.web.state import EXTENSION
 
@@ -27,7 +28,9 @@ forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
-_senders: dict[int, SenderThreads] = {}
+SENDER = (sys.executable, "-m", "newsletter_svc", "sender")
+
+_senders: dict[int, SenderProcess] = {}
 
 
 def on_starting(server: Any) -> None:
@@ -38,11 +41,14 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start this worker's sender. Threads do not survive a fork, so none may be started before it."""
-    parts = worker.wsgi.extensions[EXTENSION]
-    sender = _senders[os.getpid()] = SenderThreads(parts.sender)
-    parts.wake.attach(sender.wake)
+    """Start this worker's part in keeping a sender running. Threads do not survive a fork, so none starts before it."""
+    settings = worker.wsgi.extensions[EXTENSION].settings
+    if settings.broker_url is not None:
+        return  # Workers on this machine or on others send what is due.
+    # A worker that is ending must not start a new one, when the lock comes to it from one that ended before.
+    sender = SenderProcess(SENDER, lock=settings.sender_lock, is_wanted=lambda: bool(worker.alive))
     sender.start()
+    _senders[os.getpid()] = sender
 
 
 def worker_exit(_server: Any, _worker: Any) -> None:

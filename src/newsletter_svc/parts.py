@@ -30,7 +30,7 @@ class Parts:
     """Signs every mail; None where no DKIM key is set."""
     sender: Sender
     wake: Waker
-    """Tell this process's sender, if it runs one, that something is due."""
+    """Tell the senders of this machine, in whatever process they run, that something is due."""
 
     @property
     def lifetimes(self) -> Lifetimes:

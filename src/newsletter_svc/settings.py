@@ -113,6 +113,16 @@ class Settings:
         return self.var_dir / "journal"
 
     @property
+    def wake_pipe(self) -> Path:
+        """The named pipe through which the senders of this machine hear that something is due."""
+        return self.var_dir / "wake"
+
+    @property
+    def sender_lock(self) -> Path:
+        """Who has it locked keeps this machine's sender running."""
+        return self.var_dir / "sender.lock"
+
+    @property
     def secure_cookies(self) -> bool:
         """Cookies are bound to https wherever readers use https."""
         return self.public_url.startswith("https://")

@@ -33,7 +33,7 @@ def port() -> int:
 
 @pytest.fixture
 def start(database_url: str, sink: Sink, port: int, tmp_path: Path) -> Start:
-    """Start the service: two workers, each with its sender."""
+    """Start the service: two workers, and the sender beside them."""
 
     def begin() -> AbstractContextManager[Service]:
         return running(

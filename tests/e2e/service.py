@@ -90,6 +90,18 @@ class Service:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    @contextmanager
+    def worker(self) -> Iterator[int]:
+        """`newsletter worker` beside the service, for the length of a `with` block; its process id."""
+        program = [sys.executable, "-m", "newsletter_svc", "worker"]
+        with (
+            self.log.open("ab") as output,
+            subprocess.Popen(program, cwd=ROOT, env=self.environ, stdout=output) as worker,
+        ):
+            yield worker.pid
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(STOP_SECONDS) == 0
+
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"the service has ended: {self.log.read_text()}"
         try:
@@ -102,10 +114,33 @@ class Service:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return {int(each) for each in children.split()}
 
+    def sender_ids(self) -> set[int]:
+        """The process ids of the senders of this service that live now, whoever their parents are."""
+        mine = f"NEWSLETTER_VAR_DIR={self.environ['NEWSLETTER_VAR_DIR']}".encode()
+        return {
+            int(process.name)
+            for process in Path("/proc").glob("[0-9]*")
+            if _read(process / "cmdline").endswith(b"\0sender\0") and mine in _read(process / "environ").split(b"\0")
+        }
+
+    def keeper_id(self) -> int:
+        """The process id of the worker that keeps the sender running."""
+        [sender] = self.sender_ids()
+        [parent] = re.findall(r"^PPid:\s+(\d+)$", Path(f"/proc/{sender}/status").read_text(), re.MULTILINE)
+        return int(parent)
+
     def stop(self) -> int:
         """Ask it to end, as a platform does before it starts the next release; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+
+def _read(path: Path) -> bytes:
+    """What stands in a file of /proc; nothing for a process that has ended or is another user's."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def free_port() -> int:

@@ -1,6 +1,8 @@
-"""Two workers with a sender each: what is owed goes out once, also when the service is ended in the middle."""
+"""One sender beside the web processes: what is owed goes out once, whoever else sends and whatever is killed."""
 
+import os
 import re
+import signal
 import threading
 from collections import Counter
 
@@ -51,6 +53,12 @@ def wait_until_sent(parts: Parts, count: int) -> None:
     wait_until(lambda: statuses(parts)[Status.SENT] == count, f"{count} mails are sent", seconds=60)
 
 
+def settled(parts: Parts) -> int:
+    """How many deliveries are sent, or known to be unknown: those that were in flight at a kill."""
+    counts = statuses(parts)
+    return counts[Status.SENT] + counts[Status.UNKNOWN]
+
+
 def message_ids(mails: list[Received]) -> list[str]:
     return [mail.message["Message-ID"] for mail in mails]
 
@@ -89,9 +97,8 @@ class Watcher:
 
 
 def test_two_senders_share_ten_rounds_and_every_mail_goes_out_once(service: Service, parts: Parts, sink: Sink) -> None:
-    workers = service.worker_ids()
-    assert len(workers) == 2
-    with Watcher(parts) as watcher:
+    [sender] = service.sender_ids()
+    with Watcher(parts) as watcher, service.worker() as worker:
         for number in range(1, ROUNDS + 1):
             owe_an_issue(parts, f"Round {number}")
             wait_until_sent(parts, number * READERS)
@@ -99,9 +106,47 @@ def test_two_senders_share_ten_rounds_and_every_mail_goes_out_once(service: Serv
             assert len(mails) == READERS
             assert Counter(mail.recipients[0] for mail in mails).most_common(1)[0][1] == 1
             assert {mail.message["Subject"] for mail in mails} == {mails[0].message["Subject"]}
-    assert [watcher.has_seen(worker) for worker in workers] == [True, True]
+    assert [watcher.has_seen(process_id) for process_id in (sender, worker)] == [True, True]
     assert sorted(message_ids(sink.received)) == sorted(owed_message_ids(parts))
     check_wire(sink.received[-1].raw)
+
+
+@pytest.mark.parametrize("victim", ["sender", "keeper"])
+def test_a_killed_sender_or_its_worker_is_replaced_by_one_sender_that_sends_the_rest(
+    service: Service, parts: Parts, sink: Sink, victim: str
+) -> None:
+    [before], keeper = service.sender_ids(), service.keeper_id()
+    owe_an_issue(parts, "Kill the messenger")
+    sink.wait_for(READERS // 10, seconds=30)
+    os.kill(before if victim == "sender" else keeper, signal.SIGKILL)
+    wait_until(lambda: len(service.sender_ids() - {before}) == 1, "another sender runs")
+    wait_until(lambda: before not in service.sender_ids(), "the sender before has ended")
+    wait_until(lambda: settled(parts) == READERS, "everything is settled", seconds=60)
+    assert len(service.sender_ids()) == 1
+    assert len(service.worker_ids()) == 2
+    with parts.database.reading() as session:
+        unknown = set(session.scalars(select(Delivery.message_id).where(Delivery.status == Status.UNKNOWN)))
+    assert owed_message_ids(parts) - set(message_ids(sink.received)) <= unknown
+    assert max(Counter(message_ids(sink.received)).values()) == 1
+
+
+def test_no_sender_outlives_a_service_that_is_killed_at_its_head(start: Start, parts: Parts, sink: Sink) -> None:
+    with start() as service:
+        assert len(service.sender_ids()) == 1
+        service.process.kill()
+        service.process.wait()
+        wait_until(lambda: not service.sender_ids(), "the sender has ended")
+    with start() as service:
+        owe_an_issue(parts, "Back again")
+        wait_until_sent(parts, READERS)
+        assert len(service.sender_ids()) == 1
+
+
+def test_ending_the_service_ends_its_sender(start: Start) -> None:
+    with start() as service:
+        assert len(service.sender_ids()) == 1
+        assert service.stop() == 0
+        assert service.sender_ids() == set()
 
 
 def test_ending_the_service_in_the_middle_neither_loses_nor_doubles_a_mail(

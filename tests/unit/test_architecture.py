@@ -23,6 +23,7 @@ FLOORS = (
     {"web"},
     {"cli", "gunicorn_conf"},
     {"app"},
+    {"__main__"},
 )
 """From the ground up. A module imports from lower floors and its own folder; neighbours do not know each other."""
 

@@ -26,6 +26,7 @@ for command in (
     database.db,
     running.serve,
     running.worker,
+    running.sender,
     api_keys.api_key,
     keys.keys,
     articles.articles,

@@ -11,9 +11,10 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import notices
 from newsletter_svc.delivery.models import Lane
 from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.jobs.waking import Ear
 
 POLL_SECONDS = 1.0
-"""How often a sleeping thread looks for work that another process left: nobody wakes it across processes."""
+"""How often a sleeping thread looks for what nobody told it of: another machine's work, or mail whose hour has come."""
 TROUBLE_SECONDS = 5.0
 CARE_SECONDS = 5.0
 TRANSACTIONAL_THREADS = 3
@@ -30,6 +31,7 @@ class SenderThreads:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+        self._ear = Ear(sender.settings.wake_pipe)
         self._wakes: dict[Lane, Queue[None]] = {lane: Queue(maxsize=1) for lane in Lane}
         lanes = [Lane.TRANSACTIONAL] * TRANSACTIONAL_THREADS + [Lane.BULK] * sender.settings.mail_connections
         self._threads = [
@@ -37,6 +39,7 @@ class SenderThreads:
             for number, lane in enumerate(lanes)
         ]
         self._threads.append(threading.Thread(target=self._take_care, name="sender-care", daemon=True))
+        self._threads.append(threading.Thread(target=self._listen, name="sender-ear", daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -50,11 +53,18 @@ class SenderThreads:
     def stop(self, timeout: float = 30) -> bool:
         """Let what is in flight end and start nothing new; False when that took longer than `timeout` seconds."""
         self._sender.stopping.set()
+        self._ear.stop()
         self.wake()
         deadline = monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def _listen(self) -> None:
+        """Pass on what wakers in any process of this machine say."""
+        while self._ear.hears():
+            self.wake()
+        self._ear.close()
 
     def _wake_one(self, lane: Lane) -> None:
         """Wake one thread of the lane; if it finds something it wakes the next: all at once would be in the way."""
@@ -72,6 +82,7 @@ class SenderThreads:
                     self._wakes[lane].get(timeout=seconds)
             else:
                 self._wake_one(lane)
+        self._wake_one(lane)  # The next one is to end, too.
 
     def _take_care(self) -> None:
         """Settle what killed senders left, and keep the leases of the living: their threads may wait for a server.
