@@ -19,6 +19,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web.state import EXTENSION
+from tests.fakes.nameserver import Nameserver
 from tests.inbox import Inbox
 
 # Tests assert what happens; how long it takes on a busy machine belongs to the benchmarks.
@@ -121,3 +122,10 @@ def client(app: Flask) -> FlaskClient:
 def inbox(parts: Parts) -> Inbox:
     """What was sent, as a reader's mail program shows it; looking first sends what is due."""
     return Inbox(parts)
+
+
+@pytest.fixture
+def nameserver() -> Iterator[Nameserver]:
+    """A name server that knows nothing yet."""
+    with Nameserver() as nameserver:
+        yield nameserver

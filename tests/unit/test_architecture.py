@@ -15,7 +15,7 @@ FLOORS = (
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},
-    {"delivery"},
+    {"delivery", "doctor"},
     {"articles", "subscribers"},
     {"auth", "digests"},
     {"jobs", "migrations"},
