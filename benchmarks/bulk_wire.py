@@ -3,16 +3,14 @@
 Constant mails of 40 KB, so that nothing but carrying them is measured; then a compiled letter, so that making them is.
 """
 
-import shutil
 import smtplib
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import sinks
+from benchmarks import generators, sinks, tables
 from newsletter_svc.mail import slots
 from newsletter_svc.mail.bulk import driver
 from newsletter_svc.mail.bulk.compiled import CompiledLetter
@@ -75,22 +73,20 @@ def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with sinks.running(folder) as port:
-            source = _smtp_source(port)
+        with sinks.sink(folder) as near:
+            source = generators.smtp_source(near, MAILS, size=SIZE, connections=CONNECTIONS)
             rows: dict[str, float | None] = {
-                "smtplib, ready bytes, one connection": _smtplib(port),
+                "smtplib, ready bytes, one connection": _smtplib(near.port),
                 "`smtp-source`": source,
-                "engine, ready bytes": _engine(port, _constant),
-                "engine, compiled letter": _engine(port, _compiled()),
+                "engine, ready bytes": _engine(near.port, _constant),
+                "engine, compiled letter": _engine(near.port, _compiled()),
             }
-        with sinks.running(folder, "-d", str(ROUND_TRIP_MS)) as port:
+        with sinks.sink(folder, round_trip_ms=ROUND_TRIP_MS) as far:
             rows[f"engine, {ROUND_TRIP_MS} ms round trips, {DISTANT_CONNECTIONS} connections"] = _engine(
-                port, _constant, count=DISTANT_MAILS, connections=DISTANT_CONNECTIONS
+                far.port, _constant, count=DISTANT_MAILS, connections=DISTANT_CONNECTIONS
             )
-    print(f"\nMails of {SIZE // 1000} KB into one sink\n\n| way | mails/s | x `smtp-source` |\n| --- | --- | --- |")
-    for way, speed in rows.items():
-        if speed is not None:
-            print(f"| {way} | {speed:,.0f} | {f'{speed / source:.2f}' if source else ''} |")
+    found = [(way, tables.rate(speed), tables.ratio(speed, source)) for way, speed in rows.items() if speed is not None]
+    tables.show(f"Mails of {SIZE // 1000} KB into one sink", ["way", "mails/s", "x `smtp-source`"], found)
 
 
 def _engine(port: int, make: Callable[[int], Parcel], *, count: int = MAILS, connections: int = CONNECTIONS) -> float:
@@ -140,18 +136,6 @@ def _smtplib(port: int) -> float:
         for number in range(SMTPLIB_MAILS):
             smtp.sendmail("bounces@news.example.org", f"reader{number}@example.org", CONTENT)
     return SMTPLIB_MAILS / (time.perf_counter() - began)
-
-
-def _smtp_source(port: int) -> float | None:
-    """Postfix's load generator on as many kept connections; None where it is not installed."""
-    program = shutil.which("smtp-source", path="/usr/sbin:/usr/bin")
-    if program is None:
-        return None
-    envelope = ["-f", "bounces@news.example.org", "-t", "reader@example.org"]
-    amount = ["-d", "-s", str(CONNECTIONS), "-l", str(SIZE), "-m", str(MAILS)]
-    began = time.perf_counter()
-    subprocess.run([program, *amount, *envelope, f"127.0.0.1:{port}"], check=True)
-    return MAILS / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

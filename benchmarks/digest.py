@@ -1,86 +1,138 @@
-"""A digest of 2,000 readers: the whole job, beside the loop over Flask-Mail that most people run, into one sink."""
+"""A digest's whole job, beside the Flask-Mail loop and `smtp-source`: one run, one sink, mails of the same size.
 
-import json
+SQLite and PostgreSQL, without and with DKIM, without a round trip and with one of 20 ms.
+"""
+
+import contextlib
 import tempfile
-import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import flask_mail
-from flask import Flask
+from benchmarks import generators, jobs, sinks, stores, tables
+from benchmarks.flask_mail_loop import FlaskMailLoop
+from benchmarks.jobs import Job
+from benchmarks.sinks import Sink
+from benchmarks.stores import Store
+from benchmarks.ways import Speeds, Way, in_turn
 
-from benchmarks import service, sinks
-from newsletter_svc import demo
-from newsletter_svc.articles import importing, store
-from newsletter_svc.clock import utcnow
-from newsletter_svc.db import Database
-from newsletter_svc.digests import editions
-from newsletter_svc.digests.content import render_issue
-from newsletter_svc.mail.compose import Composer
-from newsletter_svc.settings import Settings, load
-from newsletter_svc.subscribers import addresses, newsletters, people, subscriptions
+READERS = 20_000
+ROUNDS = 3
+LOOP_READERS, DISTANT_LOOP_READERS = 500, 40
+"""The loop is slow and steady: a part of the readers tells its rate."""
+DISTANT_SOURCE_MAILS = 4_000
+ROUND_TRIP_MS = 20
+DISTANT_CONNECTIONS = 100
 
-READERS = 2_000
-LOOP_READERS = 200
-"""The loop is slow and steady: a tenth of the readers tell its rate."""
-
-
-def main() -> None:
-    """Print a table: messages a second of each way, and the ratio."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with sinks.running(folder) as port:
-            env = service.environment(folder, MAIL_SERVER="127.0.0.1", MAIL_PORT=str(port))
-            settings = load(env)
-            service.newsletter(env, "db", "upgrade")
-            _fill(settings)
-            loop = LOOP_READERS / _flask_mail_loop(settings, port)
-            started = time.perf_counter()
-            report = json.loads(service.newsletter(env, "digest", "send", "--wait", "--json"))
-            whole = READERS / (time.perf_counter() - started)
-    if report["counts"].get("sent") != READERS:
-        raise RuntimeError(f"not everybody was sent the digest: {report['counts']}")
-    print(f"\nDigest of {READERS} readers, {report['articles']} articles, SQLite, one sink\n")
-    print("| way | messages/s | x Flask-Mail loop |")
-    print("| --- | --- | --- |")
-    print(f"| Flask-Mail, both templates rendered and inlined for each reader, one connection | {loop:,.0f} | 1.0 |")
-    way = "`newsletter digest send --wait`, from its start to the last row marked"
-    print(f"| {way} | {whole:,.0f} | {whole / loop:.1f} |")
+LOOP = "Flask-Mail, both templates rendered for each reader, one connection"
+SOURCE = "`smtp-source`"
+FEED = "a client in C that pipelines constant octets"
+SIGNATURES = "`cryptography` alone, RSA-2048, a process for each core"
 
 
-def _fill(settings: Settings) -> None:
-    database, now = Database(settings.database_url), utcnow()
-    drafts = importing.read_files(demo.sample_files()).drafts
-    with database.transaction() as session:
-        briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        store.add(session, drafts, newsletter_id=briefing.id, base_url=settings.public_url, now=now)
-        for number in range(READERS):
-            reader = people.find_or_add(session, addresses.parse(f"reader{number}@example.org"), now=now)
-            reader.confirmed_at = now
-            subscriptions.confirm(session, reader.id, [briefing.id], now=now)
-    database.dispose()
+def main(*, readers: int = READERS, rounds: int = ROUNDS) -> None:
+    """Print a table for each round trip time."""
+    with bench(readers) as near, sinks.sink(near.folder, round_trip_ms=ROUND_TRIP_MS) as far_sink:
+        far = Bench(near.folder, near.stores, far_sink, near.loop, readers, near.pem)
+        _show("no round trip", near_ways(near), rounds, connections=jobs.CONNECTIONS, readers=readers)
+        title = f"{ROUND_TRIP_MS} ms round trips"
+        _show(title, far_ways(far), rounds, connections=DISTANT_CONNECTIONS, readers=readers)
 
 
-def _flask_mail_loop(settings: Settings, port: int) -> float:
-    """Seconds that the loop takes: render the issue for a reader, make the mail, send it, and again."""
-    app = Flask(__name__)
-    app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=port, MAIL_DEFAULT_SENDER="briefing@example.org")
-    mail, composer = flask_mail.Mail(app), Composer(settings)
-    database, now = Database(settings.database_url), utcnow()
-    with database.transaction() as session:
-        briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        edition = editions.edition_of(session, briefing.id, tz=settings.timezone, now=now)
-        articles = editions.new_articles(session, edition)
-    database.dispose()
-    started = time.perf_counter()
-    with app.app_context(), mail.connect() as connection:
-        for number in range(LOOP_READERS):
-            issue, _ = render_issue(composer, edition, articles, title=briefing.title, day=now.date())
-            rendered = composer.fill(issue, {"unsubscribe_url": f"https://news.example.org/unsubscribe/{number}"})
-            message = flask_mail.Message(rendered.subject, recipients=[f"reader{number}@example.org"])
-            message.body, message.html = rendered.text, rendered.html
-            connection.send(message)
-    return time.perf_counter() - started
+@dataclass(frozen=True)
+class Bench:
+    """What all ways share."""
+
+    folder: Path
+    stores: Sequence[Store]
+    sink: Sink
+    loop: FlaskMailLoop
+    readers: int
+    pem: bytes
+
+    def job(self, store: Store, *, connections: int, is_signed: bool) -> float:
+        """Run the whole job on a fresh copy of this database; mails a second."""
+        job = Job(self.readers, connections, self.signing if is_signed else {})
+        with store.copy() as url, tempfile.TemporaryDirectory(dir=self.folder) as own:
+            return jobs.run(job, Path(own), url, self.sink).per_second
+
+    @property
+    def signing(self) -> dict[str, str]:
+        """The settings that have every mail signed."""
+        path = self.folder / "dkim.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(self.pem)
+        return {"DKIM_DOMAIN": "news.example.org", "DKIM_SELECTOR": "bench", "DKIM_PRIVATE_KEY_FILE": str(path)}
 
 
-if __name__ == "__main__":
-    main()
+@contextmanager
+def bench(readers: int) -> Iterator[Bench]:
+    """Databases with so many readers, and a sink, in a folder that vanishes."""
+    fill: stores.Fill = partial(jobs.fill, readers=readers)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found: list[Store] = [stores.Sqlite(folder, fill)]
+        server = stack.enter_context(stores.postgres_server())
+        if server is not None:
+            found.append(stores.Postgres(server, fill))
+        sink = stack.enter_context(sinks.sink(folder))
+        loop = FlaskMailLoop(jobs.settings(f"sqlite:///{folder}/filled.db"), size=jobs.SIZE)
+        yield Bench(folder, found, sink, loop, readers, generators.private_key())
+
+
+def near_ways(bench: Bench) -> list[Way]:
+    """Everything side by side, into a sink that answers at once."""
+    size, connections = jobs.SIZE, jobs.CONNECTIONS
+    source = partial(generators.smtp_source, bench.sink, bench.readers, size=size, connections=connections)
+    feed = partial(generators.feed, bench.folder, bench.sink, 2 * bench.readers, size=size, connections=connections)
+    return [
+        Way(LOOP, _loop(bench, LOOP_READERS)),
+        Way(SOURCE, source),
+        Way(FEED, feed),
+        *_jobs(bench, connections=connections),
+        Way(SIGNATURES, partial(generators.signatures, bench.pem)),
+    ]
+
+
+def far_ways(bench: Bench) -> list[Way]:
+    """The same into a sink that is a round trip away."""
+    source = partial(
+        generators.smtp_source, bench.sink, DISTANT_SOURCE_MAILS, size=jobs.SIZE, connections=DISTANT_CONNECTIONS
+    )
+    return [
+        Way(LOOP, _loop(bench, DISTANT_LOOP_READERS)),
+        Way(SOURCE, source),
+        *_jobs(bench, connections=DISTANT_CONNECTIONS),
+    ]
+
+
+def _loop(bench: Bench, count: int) -> Callable[[], float]:
+    return lambda: count / bench.loop.run(bench.sink, count)
+
+
+def _jobs(bench: Bench, *, connections: int) -> Iterator[Way]:
+    for is_signed in (False, True):
+        for store in bench.stores:
+            name = f"whole job, {store.name}{', DKIM' if is_signed else ''}"
+            yield Way(name, partial(bench.job, store, connections=connections, is_signed=is_signed))
+
+
+def _show(title: str, ways: Sequence[Way], rounds: int, *, connections: int, readers: int) -> None:
+    speeds = in_turn(ways, rounds=rounds)
+    heading = f"{readers:,} readers, mails of {jobs.SIZE // 1000} KB, {connections} connections, {title}"
+    columns = ["way", "mails/s", "of the rounds", "x Flask-Mail", "x `smtp-source`", "x `cryptography`"]
+    bases = [_median(speeds.get(name)) for name in (LOOP, SOURCE, SIGNATURES)]
+    rows = [
+        [name, tables.rate(each.median), each.span, *(tables.ratio(each.median, base) for base in bases)]
+        for name, each in speeds.items()
+    ]
+    for row in rows:
+        if "DKIM" not in row[0]:
+            row[-1] = ""
+    tables.show(heading, columns, rows)
+
+
+def _median(speeds: Speeds | None) -> float | None:
+    return speeds.median if speeds else None

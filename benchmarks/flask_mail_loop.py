@@ -1,0 +1,86 @@
+"""The yardstick: what most people run. For each reader both templates are rendered and Flask-Mail sends the result.
+
+It is given every advantage: one connection that is kept, templates compiled once, styles left in the head, no ledger.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import flask_mail
+from flask import Flask
+
+from benchmarks import readers
+from benchmarks.sinks import Sink
+from newsletter_svc.articles import store
+from newsletter_svc.articles.models import Article
+from newsletter_svc.clock import utcnow
+from newsletter_svc.db import Database
+from newsletter_svc.digests import content, editions
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.mail.message import Rendered
+from newsletter_svc.settings import Settings
+from newsletter_svc.subscribers import newsletters
+
+
+class FlaskMailLoop:
+    """An issue whose mails have `size` octets, made of the articles that `readers.drafts` writes."""
+
+    def __init__(self, settings: Settings, *, size: int) -> None:
+        self._app = Flask(__name__)
+        self._app.config["MAIL_DEFAULT_SENDER"] = settings.mail_default_sender
+        self._settings = settings
+        self._composer = Composer(settings)
+        # The composer's templates without its inlining of styles, which a loop would hardly do for each reader.
+        environment = self._composer._environment
+        self._parts = [environment.get_template(f"digest/{name}") for name in ("subject.txt", "body.txt", "body.html")]
+        self._context: Mapping[str, Any] = {}
+        flask_mail.Mail(self._app)
+        self._measure(readers.paragraphs_for(size, self._measure))
+
+    def run(self, sink: Sink, count: int) -> float:
+        """Send to so many readers and return the seconds that it took."""
+        self._app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=sink.port)
+        mail = flask_mail.Mail(self._app)
+        started = time.perf_counter()
+        with self._app.app_context(), mail.connect() as connection:
+            for number in range(count):
+                connection.send(self._message(number))
+        return time.perf_counter() - started
+
+    def _message(self, number: int) -> flask_mail.Message:
+        words = {**self._context, "unsubscribe_url": f"https://news.example.org/unsubscribe/{number:086d}"}
+        subject = self._parts[0].render(words).strip()
+        text, html = (part.render({**words, "subject": subject}) for part in self._parts[1:])
+        return flask_mail.Message(subject, [f"reader{number}@example.org"], body=text, html=html)
+
+    def _measure(self, paragraphs: int) -> int:
+        """Take an issue of so many paragraphs; its size is that of a mail made of it."""
+        self._context = _context(self._settings, paragraphs)
+        with self._app.app_context():
+            return len(self._message(0).as_bytes())
+
+
+class _Listener:
+    """Stands where the composer would, and keeps what the templates are to print."""
+
+    def __init__(self) -> None:
+        self.context: Mapping[str, Any] = {}
+
+    def render_with_slots(self, kind: str, context: Mapping[str, Any], names: Iterable[str]) -> Rendered:
+        self.context = context
+        return Rendered("", "", "")
+
+
+def _context(settings: Settings, paragraphs: int) -> Mapping[str, Any]:
+    listener, now = _Listener(), utcnow()
+    database = Database(settings.database_url)
+    with database.reading() as session:
+        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
+        edition = editions.edition_of(session, newsletter.id, tz=settings.timezone, now=now)
+        drafts, address = readers.drafts(paragraphs), settings.public_url
+        stored = store.add(session, drafts, newsletter_id=newsletter.id, base_url=address, now=now)
+        articles: Sequence[Article] = [each.article for each in stored]
+        content.render_issue(cast(Composer, listener), edition, articles, title=newsletter.title, day=now.date())
+    database.dispose()
+    return listener.context

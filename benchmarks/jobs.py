@@ -1,0 +1,97 @@
+"""The whole job: `newsletter digest send --wait` as an operator runs it, from its start to its exit."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import readers as filling
+from benchmarks import service
+from benchmarks.memory import Watch
+from benchmarks.sinks import Sink
+from newsletter_svc.settings import Settings, load
+
+SIZE = 40_000
+"""Octets of each mail on the wire, headers included."""
+SIZE_TOLERANCE = 0.03
+CONNECTIONS = 20
+"""As many as `smtp-source` opens; MAIL_CONNECTIONS."""
+SENDER = "briefing@news.example.org"
+COMMAND = (sys.executable, "-c", "from newsletter_svc.app import main; main()")
+
+
+class WrongResult(Exception):
+    """A job did not do what it was measured for, so its time says nothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One job: how long it took, and how much memory it and its children held at most."""
+
+    readers: int
+    seconds: float
+    peak_octets: int = 0
+
+    @property
+    def per_second(self) -> float:
+        return self.readers / self.seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """A digest for readers who stand in a database that is copied for each run."""
+
+    readers: int
+    connections: int = CONNECTIONS
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Further settings, such as DKIM's."""
+
+    def environment(self, folder: Path, url: str, sink: Sink) -> dict[str, str]:
+        return service.environment(
+            folder,
+            DATABASE_URL=url,
+            MAIL_SERVER="127.0.0.1",
+            MAIL_PORT=str(sink.port),
+            MAIL_CONNECTIONS=str(self.connections),
+            MAIL_DEFAULT_SENDER=SENDER,
+            BOUNCE_ADDRESS="bounces@news.example.org",
+            **self.extra,
+        )
+
+
+def run(job: Job, folder: Path, url: str, sink: Sink) -> Outcome:
+    """Run the job once. Raises WrongResult unless each reader's mail reached the sink in full and stands as sent."""
+    env, before = job.environment(folder, url, sink), sink.counts()
+    command = [*COMMAND, "digest", "send", "--wait", "--json"]
+    log = folder / "log"
+    with log.open("w") as errors:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
+        with Watch(process.pid) as watch:
+            output, _ = process.communicate()
+            seconds = time.perf_counter() - started
+    after = sink.counts()
+    if process.returncode:
+        raise WrongResult(f"the command ended with {process.returncode}: {output}{log.read_text()[-2000:]}")
+    sent = json.loads(output)["counts"].get("sent")
+    messages, octets = after.messages - before.messages, after.octets - before.octets
+    if sent != job.readers or messages != job.readers:
+        raise WrongResult(f"{job.readers} readers, {sent} sent, {messages} at the sink")
+    if abs(octets / messages / SIZE - 1) > SIZE_TOLERANCE:
+        raise WrongResult(f"mails of {octets / messages:,.0f} octets instead of {SIZE:,}")
+    return Outcome(job.readers, seconds, watch.peak_octets)
+
+
+def fill(url: str, *, readers: int) -> None:
+    """Readers and an issue in the database with this address."""
+    filling.fill(settings(url), readers=readers, size=SIZE)
+
+
+def settings(url: str) -> Settings:
+    """Settings for work on the database with this address that signs and sends nothing."""
+    return load(
+        {"DATABASE_URL": url, "SECRET_KEYS": "a key of a benchmark, long enough", "MAIL_DEFAULT_SENDER": SENDER}
+    )
