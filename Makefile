@@ -10,14 +10,15 @@ DEV := $(VENV)/.installed-dev
 MARKS ?= not long
 IDENTITY := $(PYTHON) -c 'import sys; print(sys.prefix, *sys.version_info[:2])'
 
-.PHONY: help demo test test-long lint bench lock clean
+.PHONY: help demo test test-long lint bench bench-long lock clean
 
 help:
 	@echo 'make demo       the service with sample articles and a mailbox, on http://127.0.0.1:8000'
 	@echo 'make test       all tests except those that take minutes; ARGS="-k tokens" goes to pytest'
 	@echo 'make test-long  the tests that take minutes'
 	@echo 'make lint       ruff and mypy'
-	@echo 'make bench      the benchmarks'
+	@echo 'make bench      the benchmarks; ARGS="digest" runs only that one'
+	@echo 'make bench-long a digest to a million readers'
 	@echo 'make lock       resolve pyproject.toml anew into requirements/ (needs uv)'
 	@echo 'make clean      remove the virtual environment and what tools left behind; var/ stays'
 
@@ -36,7 +37,10 @@ lint: $(DEV)
 	@$(PYTHON) -m mypy
 
 bench: $(DEV)
-	@$(PYTHON) -m benchmarks
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-long: $(DEV)
+	@$(PYTHON) -m benchmarks growth
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 

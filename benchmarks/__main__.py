@@ -1,12 +1,34 @@
-"""`make bench`: every benchmark, one after the other, with the machine and the date."""
+"""`make bench`: the named benchmarks, or the usual ones, with the machine and the date."""
 
-import os
-import platform
+import argparse
+from collections.abc import Callable, Mapping
 
-from benchmarks import digest, sign_in
-from newsletter_svc.clock import utcnow
+from benchmarks import bulk_wire, digest, growth, lanes, machine, profiling, sign_in, workers
+
+BENCHMARKS: Mapping[str, Callable[[], None]] = {
+    "digest": digest.main,
+    "workers": workers.main,
+    "lanes": lanes.main,
+    "sign-in": sign_in.main,
+    "growth": growth.main,
+    "wire": bulk_wire.main,
+    "profile": profiling.main,
+}
+USUAL = ("digest", "workers", "lanes", "sign-in")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; {', '.join(USUAL)} if none")
+    names = parser.parse_args().names or USUAL
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark called {', '.join(unknown)}")
+    print(f"{machine.headline()}, {machine.load()} at the start")
+    for name in names:
+        BENCHMARKS[name]()
+    print(f"\n{machine.load()} at the end")
+
 
 if __name__ == "__main__":
-    print(f"{utcnow():%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
-    digest.main()
-    sign_in.main()
+    main()

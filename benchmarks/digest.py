@@ -54,17 +54,9 @@ class Bench:
 
     def job(self, store: Store, *, connections: int, is_signed: bool) -> float:
         """Run the whole job on a fresh copy of this database; mails a second."""
-        job = Job(self.readers, connections, self.signing if is_signed else {})
+        job = Job(self.readers, connections, generators.signing(self.folder, self.pem) if is_signed else {})
         with store.copy() as url, tempfile.TemporaryDirectory(dir=self.folder) as own:
             return jobs.run(job, Path(own), url, self.sink).per_second
-
-    @property
-    def signing(self) -> dict[str, str]:
-        """The settings that have every mail signed."""
-        path = self.folder / "dkim.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(self.pem)
-        return {"DKIM_DOMAIN": "news.example.org", "DKIM_SELECTOR": "bench", "DKIM_PRIVATE_KEY_FILE": str(path)}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SIZE_TOLERANCE = 0.03
 CONNECTIONS = 20
 """As many as `smtp-source` opens; MAIL_CONNECTIONS."""
 SENDER = "briefing@news.example.org"
-COMMAND = (sys.executable, "-c", "from newsletter_svc.app import main; main()")
+COMMAND = (sys.executable, "-m", "newsletter_svc")
 
 
 class WrongResult(Exception):
@@ -62,10 +62,13 @@ class Job:
         )
 
 
-def run(job: Job, folder: Path, url: str, sink: Sink) -> Outcome:
-    """Run the job once. Raises WrongResult unless each reader's mail reached the sink in full and stands as sent."""
+def run(job: Job, folder: Path, url: str, sink: Sink, *, under: Sequence[str] = ()) -> Outcome:
+    """Run the job once, under another command if one is given.
+
+    Raises WrongResult unless each reader's mail reached the sink in full and stands as sent.
+    """
     env, before = job.environment(folder, url, sink), sink.counts()
-    command = [*COMMAND, "digest", "send", "--wait", "--json"]
+    command = [*under, *COMMAND, "digest", "send", "--wait", "--json"]
     log = folder / "log"
     with log.open("w") as errors:
         started = time.perf_counter()
@@ -76,7 +79,8 @@ def run(job: Job, folder: Path, url: str, sink: Sink) -> Outcome:
     after = sink.counts()
     if process.returncode:
         raise WrongResult(f"the command ended with {process.returncode}: {output}{log.read_text()[-2000:]}")
-    sent = json.loads(output)["counts"].get("sent")
+    answer = next(line for line in output.splitlines() if line.startswith("{"))
+    sent = json.loads(answer)["counts"].get("sent")
     messages, octets = after.messages - before.messages, after.octets - before.octets
     if sent != job.readers or messages != job.readers:
         raise WrongResult(f"{job.readers} readers, {sent} sent, {messages} at the sink")

@@ -24,7 +24,10 @@ def free_port() -> int:
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """The service's settings for a benchmark: a database of its own, no limit in the way unless asked for."""
     limits = dict.fromkeys(("LIMIT_PER_ADDRESS", "LIMIT_PER_IP", "LIMIT_GLOBAL"), UNLIMITED)
-    return {**os.environ, "NEWSLETTER_VAR_DIR": str(folder), **limits, **settings}
+    environ = {**os.environ, "NEWSLETTER_VAR_DIR": str(folder), **limits, **settings}
+    # An installation has its modules compiled; without this each start would compile them again.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environ
 
 
 def newsletter(env: Mapping[str, str], *arguments: str) -> str:
