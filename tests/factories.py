@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from newsletter_svc.articles import store
 from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.articles.models import Article
+from newsletter_svc.clock import utcnow
+from newsletter_svc.db import Database
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.subscribers.models import Subscriber
@@ -36,3 +38,12 @@ def make_articles(session: Session, *titles: str, now: datetime, slug: str = "br
     newsletter_id = newsletters.get(session, slug).id
     stored = store.add(session, drafts, newsletter_id=newsletter_id, base_url=PUBLIC_URL, now=now)
     return [each.article for each in stored]
+
+
+def fill(database: Database, *titles: str, readers: int = 0) -> None:
+    """One article for each title, and so many readers: reader0@example.org and on."""
+    now = utcnow()
+    with database.transaction() as session:
+        make_articles(session, *titles, now=now)
+        for number in range(readers):
+            make_reader(session, f"reader{number}@example.org", now=now)

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Event(StrEnum):
-    """What can happen to somebody's sign-in, or to the keys of operators."""
+    """What can happen to somebody's sign-in, to the keys of operators, or to an issue by an operator's hand."""
 
     ASKED = "asked"
     """A mail with a link is owed; the reason says which one."""
@@ -33,6 +33,9 @@ class Event(StrEnum):
     KEY_MADE = "key_made"
     KEY_REVOKED = "key_revoked"
     KEY_REFUSED = "key_refused"
+    DIGEST_PAUSED = "digest_paused"
+    DIGEST_RESUMED = "digest_resumed"
+    DIGEST_CANCELLED = "digest_cancelled"
 
 
 class SecurityEvent(Base):
@@ -46,7 +49,7 @@ class SecurityEvent(Base):
     reason: Mapped[str | None] = mapped_column(String(60))
     subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id", ondelete="SET NULL"), index=True)
     subject: Mapped[str | None] = mapped_column(String(60))
-    """What it happened to, such as `link:9f0c...`, `delivery:47`, `session:3` or `key:1`."""
+    """What it happened to, such as `link:9f0c...`, `delivery:47`, `session:3`, `key:1` or `digest:7`."""
     peer: Mapped[str | None] = mapped_column(String(PEER_DIGITS))
     """Where it came from: equal for requests from one address, and no way back to it without the secret key."""
 

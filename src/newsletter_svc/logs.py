@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 import structlog
 
+from newsletter_svc.streams import lasting
+
 
 def configure() -> None:
-    """JSON lines where a machine reads, colours where a person does."""
+    """JSON lines where a machine reads, colours where a person does. A log that cannot be written ends no work."""
     on_terminal = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -20,7 +22,7 @@ def configure() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(lasting(sys.stderr)),
         cache_logger_on_first_use=True,
     )
 

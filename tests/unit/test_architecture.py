@@ -10,7 +10,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"errors"},
-    {"dkim_keys", "environment"},
+    {"dkim_keys", "environment", "streams"},
     {"clock", "demo", "listening", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},

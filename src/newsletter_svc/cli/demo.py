@@ -9,7 +9,8 @@ from newsletter_svc import migrations
 from newsletter_svc.articles import importing, store
 from newsletter_svc.cli.program import Program
 from newsletter_svc.cli.running import run_gunicorn
-from newsletter_svc.cli.watching import display, send_and_wait
+from newsletter_svc.cli.showing import display
+from newsletter_svc.cli.watching import send_and_wait
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
 from newsletter_svc.digests.issues import Press

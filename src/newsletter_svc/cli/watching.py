@@ -1,31 +1,29 @@
-"""Waiting until an issue is out: sending along, and showing how far it has come."""
+"""Waiting until an issue is out: sending along, and looking how far it has come."""
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from sqlalchemy.exc import OperationalError
 
+from newsletter_svc.cli.showing import Show
 from newsletter_svc.clock import utcnow
-from newsletter_svc.digests.progress import Progress, anything_unfinished, progress
+from newsletter_svc.digests.progress import Report, anything_unfinished, progress, report
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.logs import only_warnings
 from newsletter_svc.parts import Parts
 
 LOOK_SECONDS = 0.25
+COUNTING_SHARE = 20
+"""Counting a million rows costs the database something. Between two counts passes so many times what one took."""
 STALLED_SECONDS = 120.0
 """How long nothing may move before waiting ends: a mail server that is down or refuses us, seldom a slow one."""
 
-Show = Callable[[Progress], None]
 
-
-def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: float = STALLED_SECONDS) -> Progress:
-    """Send along until nothing of the digest is due any more, nothing moves any more, or a signal ends it.
+def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: float = STALLED_SECONDS) -> Report:
+    """Send along until nothing of the digest is due or moves any more, it is held, or a signal ends it.
 
     Senders of other processes share the work: whoever claims a delivery first sends it.
     """
@@ -33,34 +31,57 @@ def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: 
     with only_warnings(), _told_to_stop() as told:
         threads.start()
         try:
-            _wait(parts, digest_id, show=show, told=told, stalled_seconds=stalled_seconds)
+            _Watch(parts, digest_id, show, stalled_seconds).wait(told)
         finally:
             threads.stop()
-    latest = _look(parts, digest_id)
-    show(latest)
+    with parts.database.reading() as session:
+        latest = report(session, digest_id, now=utcnow())
+    show(latest.progress)
     return latest
 
 
-def _wait(parts: Parts, digest_id: int, *, show: Show, told: threading.Event, stalled_seconds: float) -> None:
-    settled, moved_at = -1, time.monotonic()
-    while _anything_unfinished(parts, digest_id) and not told.is_set():
-        latest = _look(parts, digest_id)
-        show(latest)
-        if latest.settled != settled or latest.in_flight:
-            settled, moved_at = latest.settled, time.monotonic()
-        if time.monotonic() - moved_at > stalled_seconds:
-            return
-        told.wait(LOOK_SECONDS)
+class _Watch:
+    """Looks often whether all is over, which is cheap, and counts now and then."""
 
+    def __init__(self, parts: Parts, digest_id: int, show: Show, stalled_seconds: float) -> None:
+        self._parts = parts
+        self._digest_id = digest_id
+        self._show = show
+        self._stalled_seconds = stalled_seconds
+        self._settled = -1
+        self._moved_at = self._count_at = time.monotonic()
 
-def _look(parts: Parts, digest_id: int) -> Progress:
-    with parts.database.reading() as session:
-        return progress(session, digest_id)
+    def wait(self, told: threading.Event) -> None:
+        """Return when there is nothing more to wait for, or as soon as `told` is set."""
+        while not told.is_set():
+            try:
+                if self._is_over():
+                    return
+            except OperationalError:
+                # The senders wait for a database that is locked or gone, and go on when it is back.
+                if self._has_stalled():
+                    raise
+            told.wait(LOOK_SECONDS)
 
+    def _is_over(self) -> bool:
+        if time.monotonic() >= self._count_at:
+            self._count()
+        with self._parts.database.reading() as session:
+            is_unfinished = anything_unfinished(session, self._digest_id, now=utcnow())
+        return not is_unfinished or self._has_stalled()
 
-def _anything_unfinished(parts: Parts, digest_id: int) -> bool:
-    with parts.database.reading() as session:
-        return anything_unfinished(session, digest_id, now=utcnow())
+    def _count(self) -> None:
+        """Show how far it has come."""
+        begun = time.monotonic()
+        with self._parts.database.reading() as session:
+            latest = progress(session, self._digest_id, now=utcnow())
+        self._count_at = time.monotonic() + COUNTING_SHARE * (time.monotonic() - begun)
+        self._show(latest)
+        if latest.settled != self._settled or latest.in_flight:
+            self._settled, self._moved_at = latest.settled, time.monotonic()
+
+    def _has_stalled(self) -> bool:
+        return time.monotonic() - self._moved_at > self._stalled_seconds
 
 
 @contextmanager
@@ -74,37 +95,3 @@ def _told_to_stop() -> Iterator[threading.Event]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-@contextmanager
-def display(*, quiet: bool) -> Iterator[Show]:
-    """A progress bar on a terminal, plain lines elsewhere, nothing where a machine reads the answer."""
-    console = Console()
-    if quiet:
-        yield lambda latest: None
-    elif console.is_terminal:
-        with _bar(console) as show:
-            yield show
-    else:
-        yield _Lines()
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Show]:
-    columns = (TextColumn("Sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("send", total=None)
-        yield lambda latest: bar.update(task, total=latest.total, completed=latest.settled)
-
-
-class _Lines:
-    """One line for each tenth of the way."""
-
-    def __init__(self) -> None:
-        self._tenth = -1
-
-    def __call__(self, latest: Progress) -> None:
-        tenth = 10 * latest.settled // latest.total if latest.total else 10
-        if tenth > self._tenth:
-            self._tenth = tenth
-            click.echo(f"{latest.settled} of {latest.total}")

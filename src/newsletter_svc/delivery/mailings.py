@@ -59,16 +59,18 @@ def end_cancelled(session: Session, mailing_id: int, *, now: datetime) -> int:
 
     Deliveries in flight end as they end, and what may have arrived stays `unknown`.
     """
+    is_owed = Delivery.status.in_([Status.PENDING, Status.RETRY])
     owed = (
         select(Delivery.id)
-        .where(Delivery.mailing_id == mailing_id, Delivery.status.in_([Status.PENDING, Status.RETRY]))
+        .where(Delivery.mailing_id == mailing_id, is_owed)
         .where(_is_cancelled(mailing_id))
         .limit(CHUNK)
     )
     return _count(
         session,
         update(Delivery)
-        .where(Delivery.id.in_(owed))
+        # Asked once more of the row as it is now: a sender may have claimed it since it was chosen.
+        .where(Delivery.id.in_(owed), is_owed)
         .values(status=Status.CANCELLED, reason="cancelled", finished_at=now),
     )
 

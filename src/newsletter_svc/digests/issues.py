@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc.digests import editions, recipients
 from newsletter_svc.digests.calendar import Slot
 from newsletter_svc.digests.content import render_issue
+from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.digests.models import Digest, DigestArticle, Edition
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Rendered
@@ -71,6 +72,15 @@ def latest_digest_id(session: Session, newsletter_id: int) -> int | None:
     return session.scalars(
         select(func.max(Digest.id)).join(Edition).where(Edition.newsletter_id == newsletter_id)
     ).one()
+
+
+def chosen_digest_id(session: Session, newsletter_id: int, number: int | None) -> int | None:
+    """The issue with this number, or else the newsletter's latest; None where it has none. Raises UnknownDigest."""
+    if number is None:
+        return latest_digest_id(session, newsletter_id)
+    if session.get(Digest, number) is None:
+        raise UnknownDigest(number)
+    return number
 
 
 def local_date(edition: Edition, now: datetime) -> date:

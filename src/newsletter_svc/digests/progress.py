@@ -1,26 +1,21 @@
-"""How far an issue has come: its deliveries by status, why some failed, and who is still to be named."""
+"""How far an issue has come: its deliveries by status, how fast it goes, why some failed, and who is to be named."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from newsletter_svc.delivery.models import Delivery, Mailing, Status
+from newsletter_svc.delivery import mailings
+from newsletter_svc.delivery.models import Delivery, Mailing, MailingState, Status
 from newsletter_svc.digests.content import KIND
 
-_OPEN = (Status.PENDING, Status.CLAIMED, Status.RETRY, Status.UNKNOWN)
-
-
-@dataclass(frozen=True)
-class Unsettled:
-    """A delivery that nobody can call done: tried again at `due_at`, or sent without ever seeing a reply."""
-
-    recipient: str
-    status: Status
-    reason: str | None
-    due_at: datetime
+MOST_NAMED = 200
+"""So many deliveries of each status are named at most: whom a list of thousands would help, asks the database."""
+_TO_SEND = (Status.PENDING, Status.CLAIMED)
+_UNSETTLED = (Status.RETRY, Status.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -28,8 +23,11 @@ class Progress:
     """The counts add up to the number of readers that the digest was made for."""
 
     counts: Mapping[Status, int]
-    failures: Mapping[str, int]
-    unsettled: Sequence[Unsettled]
+    state: MailingState
+    reason: str | None = None
+    """Why it is paused; None where an operator did it."""
+    rate: float | None = None
+    """Messages a second lately; None where nobody is sending it."""
 
     @property
     def total(self) -> int:
@@ -41,31 +39,95 @@ class Progress:
         return self.counts[Status.CLAIMED]
 
     @property
+    def to_send(self) -> int:
+        """How many are sent as soon as a sender comes to them."""
+        return sum(self.counts[status] for status in _TO_SEND)
+
+    @property
+    def unsettled(self) -> int:
+        """How many are tried again later, or were sent without a reply."""
+        return sum(self.counts[status] for status in _UNSETTLED)
+
+    @property
     def settled(self) -> int:
         """How many have come to their end: accepted, failed, suppressed or cancelled."""
-        return self.total - sum(self.counts[status] for status in _OPEN)
+        return self.total - self.to_send - self.unsettled
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all of it was tried once, if it goes on as it does."""
+        return self.to_send / self.rate if self.rate and self.state == MailingState.ACTIVE else None
 
 
-def progress(session: Session, digest_id: int) -> Progress:
-    """Count and name. Nothing here says "delivered": `sent` means that a mail server has accepted the message."""
+@dataclass(frozen=True)
+class Unsettled:
+    """A delivery that nobody can call done: tried again later, or sent without ever seeing a reply."""
+
+    recipient: str
+    status: Status
+    reason: str | None
+    due_at: datetime | None
+    """When it is sent again; None where that is left to the operator."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How an issue went, with what an operator may have to see to: up to MOST_NAMED of each status by name."""
+
+    progress: Progress
+    failures: Mapping[str, int]
+    unsettled: Sequence[Unsettled]
+
+
+def progress(session: Session, digest_id: int, *, now: datetime) -> Progress:
+    """Count. Nothing here says "delivered": `sent` means that a mail server has accepted the message."""
+    mailing = mailings.find(session, kind=KIND, subject_id=str(digest_id))
+    if mailing is None:  # An issue without readers, from the time before there were mailings.
+        return Progress(dict.fromkeys(Status, 0), MailingState.DONE)
     found = dict(
-        session.execute(select(Delivery.status, func.count()).where(_of(digest_id)).group_by(Delivery.status)).all()
+        session.execute(
+            select(Delivery.status, func.count()).where(Delivery.mailing_id == mailing.id).group_by(Delivery.status)
+        ).all()
     )
     return Progress(
         counts={status: found.get(status, 0) for status in Status},
-        failures=_failures(session, digest_id),
-        unsettled=_unsettled(session, digest_id),
+        state=_state(mailing, found),
+        reason=mailing.reason,
+        rate=mailings.rate_of(mailing, now=now),
     )
 
 
+def report(session: Session, digest_id: int, *, now: datetime) -> Report:
+    """Count, and name what is unsettled."""
+    counted = progress(session, digest_id, now=now)
+    return Report(counted, _failures(session, digest_id), _named(session, digest_id, counted.state))
+
+
 def anything_unfinished(session: Session, digest_id: int, *, now: datetime) -> bool:
-    """Whether a sender has something of it in hand, or could take something now."""
-    in_hand = Delivery.status.in_([Status.PENDING, Status.CLAIMED])
-    again = (Delivery.status == Status.RETRY) & (Delivery.due_at <= now)
-    # Sent once more when no reply was seen; after that it is the operator's.
-    unanswered = (Delivery.status == Status.UNKNOWN) & (Delivery.due_at <= now) & (Delivery.resends == 0)
-    query = select(Delivery.id).where(_of(digest_id), in_hand | again | unanswered).limit(1)
-    return session.scalars(query).first() is not None
+    """Whether a sender has something of it in hand, or could take something now.
+
+    Each way of being so is a look of its own into the index; joined by OR, PostgreSQL reads all that is pending.
+    """
+    mailing = mailings.find(session, kind=KIND, subject_id=str(digest_id))
+    if mailing is None:
+        return False
+    ways: list[ColumnElement[bool]] = [(Delivery.status == Status.CLAIMED) & (Delivery.leased_until > now)]
+    if mailing.state == MailingState.ACTIVE:
+        ways += [
+            Delivery.status == Status.CLAIMED,
+            Delivery.status == Status.PENDING,
+            (Delivery.status == Status.RETRY) & (Delivery.due_at <= now),
+            # Sent once more when no reply was seen; after that it is the operator's.
+            (Delivery.status == Status.UNKNOWN) & (Delivery.due_at <= now) & (Delivery.resends == 0),
+        ]
+    looks = (select(Delivery.id).where(Delivery.mailing_id == mailing.id, way).limit(1) for way in ways)
+    return any(session.scalars(look).first() is not None for look in looks)
+
+
+def _state(mailing: Mailing, found: Mapping[Status, int]) -> MailingState:
+    """The last delivery may have ended since a sender last looked whether the whole is done."""
+    is_open = any(found.get(status) for status in (*_TO_SEND, *_UNSETTLED))
+    return MailingState.DONE if mailing.state == MailingState.ACTIVE and not is_open else mailing.state
 
 
 def _failures(session: Session, digest_id: int) -> dict[str, int]:
@@ -79,13 +141,23 @@ def _failures(session: Session, digest_id: int) -> dict[str, int]:
     return dict(rows.all())
 
 
-def _unsettled(session: Session, digest_id: int) -> list[Unsettled]:
-    rows = session.execute(
-        select(Delivery.recipient, Delivery.status, Delivery.reason, Delivery.due_at)
-        .where(_of(digest_id), Delivery.status.in_([Status.RETRY, Status.UNKNOWN]))
-        .order_by(Delivery.status, Delivery.id)
-    )
-    return [Unsettled(*row) for row in rows]
+def _named(session: Session, digest_id: int, state: MailingState) -> list[Unsettled]:
+    is_over = state in (MailingState.CANCELLED, MailingState.DONE)
+    return [
+        Unsettled(row.recipient, row.status, row.reason, None if is_over or row.resends else row.due_at)
+        for status in _UNSETTLED
+        for row in _rows(session, digest_id, status)
+    ]
+
+
+def _rows(session: Session, digest_id: int, status: Status) -> Sequence[Any]:
+    """The first in the order of the index, so that no more are read than are named."""
+    return session.execute(
+        select(Delivery.recipient, Delivery.status, Delivery.reason, Delivery.due_at, Delivery.resends)
+        .where(_of(digest_id), Delivery.status == status)
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(MOST_NAMED)
+    ).all()
 
 
 def _of(digest_id: int) -> ColumnElement[bool]:

@@ -1,0 +1,75 @@
+"""`newsletter digest send`: making an issue, and staying until it is out."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from newsletter_svc.cli import reporting
+from newsletter_svc.cli.options import json_option, newsletter_option
+from newsletter_svc.cli.program import with_parts
+from newsletter_svc.cli.showing import display
+from newsletter_svc.cli.watching import send_and_wait
+from newsletter_svc.clock import utcnow
+from newsletter_svc.delivery.models import MailingState
+from newsletter_svc.digests import runs
+from newsletter_svc.digests.issues import Press, latest_digest_id
+from newsletter_svc.digests.progress import Report, report
+from newsletter_svc.digests.runs import Outcome, Run
+from newsletter_svc.parts import Parts
+from newsletter_svc.streams import outliving_the_terminal
+from newsletter_svc.subscribers import newsletters
+
+
+@click.command()
+@newsletter_option
+@click.option("--wait", is_flag=True, help="Send along and return when nothing is due any more.")
+@json_option
+@with_parts
+def send(parts: Parts, slug: str, wait: bool, as_json: bool) -> None:
+    """Make an issue of everything new and send it.
+
+    Without --wait a running `serve` or `worker` sends it. With --wait an earlier issue that is not out yet, since its
+    sending was cut short, is finished too; closing the terminal does not end it, Ctrl-C does.
+    """
+    with outliving_the_terminal():
+        run, latest = _make_issue(parts, slug)
+        parts.wake()
+        if not as_json:
+            click.echo(reporting.outcome(run))
+        found = _follow(parts, run, latest, wait=wait, quiet=as_json) if latest else None
+        if as_json:
+            click.echo(json.dumps({**asdict(run), **(reporting.as_json(latest, found) if latest and found else {})}))
+        elif latest and found:
+            click.echo(reporting.full(latest, found) if wait else reporting.standing(latest, found.progress))
+    if wait and found and not _is_out(found):
+        raise SystemExit(1)
+
+
+def _make_issue(parts: Parts, slug: str) -> tuple[Run, int | None]:
+    """What became of it, and the newsletter's latest issue, which may be an earlier one."""
+    press = Press(parts.composer, parts.message_domain)
+    with parts.database.transaction() as session:
+        newsletter = newsletters.get(session, slug)
+        run = runs.send_now(session, newsletter, tz=parts.settings.timezone, press=press, now=utcnow())
+        return run, run.digest_id or latest_digest_id(session, newsletter.id)
+
+
+def _follow(parts: Parts, run: Run, digest_id: int, *, wait: bool, quiet: bool) -> Report | None:
+    """How far the issue has come, at its end with `wait`; None where there is nothing to tell of it."""
+    if not wait and run.outcome is not Outcome.NOTHING_NEW:
+        return None
+    with parts.database.reading() as session:
+        found = report(session, digest_id, now=utcnow())
+    if found.progress.state not in (MailingState.ACTIVE, MailingState.PAUSED):
+        return None
+    if not wait:
+        return found
+    with display(quiet=quiet) as show:
+        return send_and_wait(parts, digest_id, show=show)
+
+
+def _is_out(found: Report) -> bool:
+    """Whether every reader's delivery has come to its end, and not by somebody's hand."""
+    is_held = found.progress.state in (MailingState.PAUSED, MailingState.CANCELLED)
+    return found.progress.settled == found.progress.total and not is_held
