@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import BigInteger, ForeignKey, Integer, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from newsletter_svc.db import Base, delete_where, word
+from newsletter_svc.db import Base, delete_where, insert_row, word
 from newsletter_svc.tokens import Keyring
 
 PEER_DIGITS = 16
@@ -65,8 +65,15 @@ def record(
     now: datetime,
 ) -> None:
     """Add a line to the trail, in the transaction of what happened. `peer` is what `hashed_peer` made."""
-    row = SecurityEvent(at=now, event=event, reason=reason, subscriber_id=subscriber_id, subject=subject, peer=peer)
-    session.add(row)
+    line = {
+        "at": now,
+        "event": event,
+        "reason": reason,
+        "subscriber_id": subscriber_id,
+        "subject": subject,
+        "peer": peer,
+    }
+    insert_row(session, SecurityEvent, line)
     log_only(event, reason=reason, subscriber=subscriber_id, subject=subject, peer=peer)
 
 

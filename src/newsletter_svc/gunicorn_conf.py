@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Any
 
+from newsletter_svc import logs
 from newsletter_svc.jobs.process import SenderProcess
 from newsletter_svc.listening import refuse_taken
 from newsletter_svc.web.state import EXTENSION
@@ -29,6 +30,8 @@ secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
 SENDER = (sys.executable, "-m", "newsletter_svc", "sender")
+
+logs.configure()
 
 _senders: dict[int, SenderProcess] = {}
 

@@ -9,16 +9,16 @@ import newsletter_svc
 PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
-    {"errors", "palette"},
+    {"errors"},
     {"dkim_keys", "environment", "streams"},
-    {"clock", "demo", "listening", "logs", "settings"},
+    {"clock", "demo", "listening", "logs", "settings", "write_lock"},
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},
     {"delivery", "doctor"},
     {"articles", "subscribers"},
     {"auth", "digests"},
-    {"jobs", "migrations", "samples"},
+    {"jobs", "migrations"},
     {"parts"},
     {"web"},
     {"cli", "gunicorn_conf"},

@@ -1,5 +1,6 @@
 """The database: transactions that commit or leave nothing, moments in UTC, locks that wait, references that hold."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, literal, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
+from newsletter_svc import write_lock
 from newsletter_svc.auth.models import BrowserSession
 from newsletter_svc.db import Database, UtcDateTime, insert_if_absent
 from newsletter_svc.delivery.models import Suppression
@@ -44,6 +46,23 @@ def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail_halfway()
     assert how_many(database, Subscriber) == 0
+
+
+def test_an_error_that_keeps_its_work_leaves_it_and_no_other_does(database: Database) -> None:
+    class Counted(Exception):
+        pass
+
+    def work(address: str, error: Exception) -> None:
+        with database.transaction(kept_by=Counted) as session:
+            session.add(subscriber(address))
+            raise error
+
+    with pytest.raises(Counted):
+        work("kept@example.org", Counted())
+    with pytest.raises(LookupError):
+        work("undone@example.org", LookupError())
+    with database.reading() as session:
+        assert session.scalars(select(Subscriber.email)).all() == ["kept@example.org"]
 
 
 def test_what_is_changed_while_reading_is_undone(database: Database) -> None:
@@ -154,6 +173,50 @@ def test_a_writer_waits_for_a_lock_that_another_connection_holds(database: Datab
         second.result(10)
     with database.reading() as session:
         assert session.scalars(select(Subscriber.name)).one() == "first second"
+
+
+@pytest.fixture
+def sqlite_path(database: Database) -> str:
+    """The database's file."""
+    if database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no single write lock")
+    return database.engine.url.database or ""
+
+
+def test_a_writer_of_another_process_is_waited_for(database: Database, sqlite_path: str) -> None:
+    other = sqlite3.connect(sqlite_path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute(
+        "INSERT INTO suppressions (email_key, reason, created_at) VALUES ('ada@example.org', 'x', '2026-11-24')"
+    )
+    begins = threading.Event()
+
+    def write() -> None:
+        begins.set()
+        with database.transaction() as session:
+            session.add(subscriber())
+
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        assert begins.wait(10)
+        other.commit()
+        written.result(10)
+    other.close()
+    assert how_many(database, Subscriber) == how_many(database, Suppression) == 1
+
+
+def test_a_lock_that_is_never_given_back_is_an_error_in_the_end(
+    database: Database, sqlite_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_lock, "BUSY_TIMEOUT_MS", 20)
+    other = sqlite3.connect(sqlite_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OperationalError, match="locked"), database.transaction() as session:
+        session.connection()
+    other.close()
+    with database.transaction() as session:
+        session.add(subscriber())
+    assert how_many(database, Subscriber) == 1
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:

@@ -57,7 +57,13 @@ def pass_time(database: Database, seconds: int) -> None:
 
 
 def ask(limits: Limits, address: str = ADA, *, peer: str = PEER, purpose: str = "signin") -> bool:
-    return limits.may_send(address, peer=peer, purpose=purpose)
+    with limits.counting() as session:
+        return limits.may_send(session, address, peer=peer, purpose=purpose)
+
+
+def trap(limits: Limits) -> None:
+    with limits.counting() as session:
+        limits.count_trapped(session, peer=PEER)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +165,10 @@ def test_a_full_house_spends_no_mail_of_the_reader_and_raises_an_alert(strict: S
 
 def test_a_trapped_program_is_counted_for_its_ip_alone(limits: Limits) -> None:
     for _ in range(20):
-        limits.count_trapped(peer=PEER)
+        trap(limits)
 
     with pytest.raises(PeerOverLimit):
-        limits.count_trapped(peer=PEER)
+        trap(limits)
     with pytest.raises(PeerOverLimit):
         ask(limits)
 

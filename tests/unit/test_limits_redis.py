@@ -47,7 +47,9 @@ def test_two_machines_count_in_one_redis(settings: Settings, database: Database,
     machines = [limits_of(settings, redis_url, database) for _ in range(2)]
 
     def ask(number: int) -> bool:
-        return machines[number % 2].may_send("ada@example.org", peer="192.0.2.7", purpose="signin")
+        limits = machines[number % 2]
+        with limits.counting() as session:
+            return limits.may_send(session, "ada@example.org", peer="192.0.2.7", purpose="signin")
 
     assert [ask(number) for number in range(3)] == [True, False, False]
     with pytest.raises(PeerOverLimit) as caught:

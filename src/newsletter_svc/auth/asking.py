@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
@@ -15,11 +16,13 @@ from newsletter_svc.audit import Event
 from newsletter_svc.auth import secrets as link_secrets
 from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import Door, MagicLink
+from newsletter_svc.db import insert_row
 from newsletter_svc.delivery import ledger
 from newsletter_svc.delivery.models import Lane
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import Address
-from newsletter_svc.subscribers.models import Newsletter, Subscriber
+from newsletter_svc.subscribers.models import Newsletter
+from newsletter_svc.subscribers.people import Person
 from newsletter_svc.tokens import Keyring, fingerprint
 
 
@@ -73,33 +76,32 @@ def request_link(
     Raises UnknownNewsletter.
     """
     named = newsletters.get_all(session, request.newsletters) if _names_newsletters(request) else []
-    subscriber = people.find_or_add(session, request.address, now=now)
-    confirmed = subscriptions.confirmed_ids(session, subscriber.id)
-    kind = _fitting_kind(request.door, subscriber, named, confirmed)
-    asks_again = _waits_for_a_link(session, request, subscriber, now=now)
+    person = people.whoever_is_at(session, request.address, now=now)
+    kind = _fitting_kind(session, request.door, person, named)
+    asks_again = _waits_for_a_link(session, request, person, now=now)
     presession = secrets.token_urlsafe(32)
-    link = _new_link(request, kind, subscriber, named, presession=presession, keyring=keyring, now=now)
-    link.expires_at = now if withheld else now + _lifetime(kind, lifetimes)
-    session.add(link)
+    expires_at = now if withheld else now + _lifetime(kind, lifetimes)
+    link = _new_link(request, kind, person, named, presession=presession, keyring=keyring, now=now)
+    insert_row(session, MagicLink, {**link, "expires_at": expires_at})
     ledger.enqueue(
         session,
-        key=f"{kind}:{link.id}",
+        key=f"{kind}:{link['id']}",
         kind=kind,
         lane=Lane.TRANSACTIONAL,
-        recipient=subscriber.email,
-        subscriber_id=subscriber.id,
-        subject_id=link.id,
+        recipient=person.email,
+        subscriber_id=person.id,
+        subject_id=link["id"],
         message_domain=message_domain,
         now=now,
-        expires_at=link.expires_at,
+        expires_at=expires_at,
         withheld=withheld,
     )
     audit.record(
         session,
         Event.WITHHELD if withheld else Event.ASKED,
         reason=withheld or kind,
-        subscriber_id=subscriber.id,
-        subject=f"link:{link.id}",
+        subscriber_id=person.id,
+        subject=f"link:{link['id']}",
         peer=request.peer,
         now=now,
     )
@@ -107,15 +109,19 @@ def request_link(
     return request.presession if asks_again and withheld is Withheld.LIMIT and request.presession else presession
 
 
-def _waits_for_a_link(session: Session, request: Request, subscriber: Subscriber, *, now: datetime) -> bool:
+def _waits_for_a_link(session: Session, request: Request, person: Person, *, now: datetime) -> bool:
     """Whether the pre-session is that of a link of this subscriber that still works: nothing else is adopted."""
-    waiting = select(MagicLink.id).where(
-        MagicLink.presession_hash == fingerprint(request.presession or ""),
-        MagicLink.subscriber_id == subscriber.id,
-        MagicLink.used_at.is_(None),
-        MagicLink.expires_at > now,
-    )
-    return session.scalars(waiting).first() is not None
+    presession_hash = fingerprint(request.presession or "")
+    values = {"presession_hash": presession_hash, "subscriber_id": person.id, "now": now}
+    return session.connection().execute(_WAITING, values).first() is not None
+
+
+_WAITING = select(MagicLink.id).where(
+    MagicLink.presession_hash == bindparam("presession_hash"),
+    MagicLink.subscriber_id == bindparam("subscriber_id"),
+    MagicLink.used_at.is_(None),
+    MagicLink.expires_at > bindparam("now"),
+)
 
 
 def _lifetime(kind: Kind, lifetimes: Lifetimes) -> timedelta:
@@ -126,36 +132,39 @@ def _names_newsletters(request: Request) -> bool:
     return request.door == Door.SUBSCRIBE or bool(request.newsletters)
 
 
-def _fitting_kind(door: Door, subscriber: Subscriber, named: Sequence[Newsletter], confirmed: set[int]) -> Kind:
+def _fitting_kind(session: Session, door: Door, person: Person, named: Sequence[Newsletter]) -> Kind:
+    """The mail for this door. What is asked of the database hangs on the door alone, not on whose address it is."""
     if door == Door.SUBSCRIBE:
-        has_all = subscriber.is_known and all(newsletter.id in confirmed for newsletter in named)
+        confirmed = subscriptions.confirmed_ids(session, person.id)
+        has_all = person.is_known and all(newsletter.id in confirmed for newsletter in named)
         return Kind.ALREADY_SUBSCRIBED if has_all else Kind.CONFIRM_SUBSCRIPTION
-    return Kind.SIGN_IN if subscriber.is_known else Kind.SIGN_UP
+    return Kind.SIGN_IN if person.is_known else Kind.SIGN_UP
 
 
 def _new_link(
     request: Request,
     kind: Kind,
-    subscriber: Subscriber,
+    person: Person,
     named: Sequence[Newsletter],
     *,
     presession: str,
     keyring: Keyring,
     now: datetime,
-) -> MagicLink:
+) -> dict[str, Any]:
+    """The row of a new link, all but its expiry."""
     link_id = uuid4().hex
     confirms = kind in (Kind.CONFIRM_SUBSCRIPTION, Kind.SIGN_UP)
     nonce = link_secrets.nonce(keyring, link_id, key_id=keyring.newest)
-    return MagicLink(
-        id=link_id,
-        door=request.door,
-        key_id=keyring.newest,
-        nonce_hash=fingerprint(nonce),
-        presession_hash=fingerprint(presession),
-        subscriber_id=subscriber.id,
-        newsletter_ids=[newsletter.id for newsletter in named] if confirms else [],
-        name=request.name,
-        redirect=request.redirect,
-        asked_from=request.asked_from,
-        created_at=now,
-    )
+    return {
+        "id": link_id,
+        "door": request.door,
+        "key_id": keyring.newest,
+        "nonce_hash": fingerprint(nonce),
+        "presession_hash": fingerprint(presession),
+        "subscriber_id": person.id,
+        "newsletter_ids": [newsletter.id for newsletter in named] if confirms else [],
+        "name": request.name,
+        "redirect": request.redirect,
+        "asked_from": request.asked_from,
+        "created_at": now,
+    }

@@ -10,6 +10,7 @@ from typing import cast
 from limits import RateLimitItem, parse_many
 from limits.errors import ConfigurationError
 from limits.storage import Storage, storage_from_string
+from sqlalchemy.orm import Session
 
 from newsletter_svc import alerts, audit
 from newsletter_svc.alerts import Cause
@@ -64,7 +65,7 @@ class _Over:
 
 
 class Limits:
-    """Counts requests, shared by all processes. Counting is committed on its own: it must survive what comes after."""
+    """Counts requests, shared by all processes. A count is kept also for a request that is turned away."""
 
     def __init__(self, settings: Settings, *, database: Database, keyring: Keyring) -> None:
         self._database = database
@@ -75,51 +76,52 @@ class Limits:
         self._overall = _rates(settings.limit_global)
         self._wrong_codes = _rates(settings.limit_wrong_codes)
 
-    def may_send(self, address: str, *, peer: str, purpose: str) -> bool:
+    @contextmanager
+    def counting(self) -> Iterator[Session]:
+        """A transaction for a request that is counted: what was counted stays so when OverLimit ends the block."""
+        with self._database.transaction(kept_by=OverLimit) as session:
+            yield session
+
+    def may_send(self, session: Session, address: str, *, peer: str, purpose: str) -> bool:
         """Count a request for mail. False: the address has had enough, so answer as always and send nothing.
 
         Raises PeerOverLimit, ServiceOverLimit. In this order, so that who is turned away spends no reader's mails.
         """
         network, mailbox = buckets.network(peer), buckets.folded(address)
-        with self._storage() as storage:
-            over = self._first_over(storage, Scope.PEER, self._per_ip, network)
-            over = over or self._first_over(storage, Scope.EVERYBODY, self._overall, "")
-            if over is None:
-                return self._first_over(storage, Scope.ADDRESS, self._per_address, mailbox, purpose) is None
-        raise self._turned_away(over, network)
+        storage = self._storage(session)
+        over = self._first_over(storage, Scope.PEER, self._per_ip, network)
+        over = over or self._first_over(storage, Scope.EVERYBODY, self._overall, "")
+        if over is not None:
+            raise self._turned_away(session, over, network)
+        return self._first_over(storage, Scope.ADDRESS, self._per_address, mailbox, purpose) is None
 
-    def count_trapped(self, *, peer: str) -> None:
+    def count_trapped(self, session: Session, *, peer: str) -> None:
         """Count a request that is known to be a program's, for its network alone. Raises PeerOverLimit."""
         network = buckets.network(peer)
-        with self._storage() as storage:
-            over = self._first_over(storage, Scope.PEER, self._per_ip, network)
+        over = self._first_over(self._storage(session), Scope.PEER, self._per_ip, network)
         if over is not None:
-            raise self._turned_away(over, network)
+            raise self._turned_away(session, over, network)
 
     def count_code(self, subscriber_id: int) -> None:
         """Count a code that somebody typed, before it is looked at: guesses that come at once must not slip by.
 
         Raises CodesLocked, whether or not the code is right.
         """
-        with self._storage() as storage:
-            over = self._first_over(storage, Scope.CODES, self._wrong_codes, str(subscriber_id))
-        if over is not None:
-            raise self._turned_away(over, subscriber_id=subscriber_id)
+        with self.counting() as session:
+            over = self._first_over(self._storage(session), Scope.CODES, self._wrong_codes, str(subscriber_id))
+            if over is not None:
+                raise self._turned_away(session, over, subscriber_id=subscriber_id)
 
     def forgive_code(self, subscriber_id: int) -> None:
         """The code that was counted was right: only wrong ones lock."""
-        with self._storage() as storage:
+        with self.counting() as session:
+            storage = self._storage(session)
             for rate in self._wrong_codes:
                 storage.incr(self._key(Scope.CODES, rate, str(subscriber_id)), rate.get_expiry(), -1)
 
-    @contextmanager
-    def _storage(self) -> Iterator[Storage]:
+    def _storage(self, session: Session) -> Storage:
         """Where counters stand. In the database all of one request share a transaction, and its one commit."""
-        if self._shared is not None:
-            yield self._shared
-            return
-        with self._database.transaction() as session:
-            yield SessionStorage(session)
+        return SessionStorage(session) if self._shared is None else self._shared
 
     def _first_over(
         self, storage: Storage, scope: Scope, rates: Sequence[RateLimitItem], whose: str, purpose: str = ""
@@ -140,15 +142,16 @@ class Limits:
         counted_apart = purpose if rate.get_expiry() <= SHORT_SECONDS else ""
         return rate.key_for(scope, counted_apart, buckets.key(self._keyring, scope, whose))
 
-    def _turned_away(self, over: _Over, network: str | None = None, *, subscriber_id: int | None = None) -> OverLimit:
+    def _turned_away(
+        self, session: Session, over: _Over, network: str | None = None, *, subscriber_id: int | None = None
+    ) -> OverLimit:
         """Tell the operator, and return what tells the caller."""
         now = utcnow()
         peer = audit.hashed_peer(self._keyring, network) if network else None
-        with self._database.transaction() as session:
-            if over.is_first:
-                audit.record(session, Event.LIMITED, reason=over.scope, subscriber_id=subscriber_id, peer=peer, now=now)
-            if over.scope is Scope.EVERYBODY:
-                alerts.report(session, Cause.GLOBAL_LIMIT, now=now)
+        if over.is_first:
+            audit.record(session, Event.LIMITED, reason=over.scope, subscriber_id=subscriber_id, peer=peer, now=now)
+        if over.scope is Scope.EVERYBODY:
+            alerts.report(session, Cause.GLOBAL_LIMIT, now=now)
         return _ERRORS[over.scope](over.retry_after)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import insert_if_absent
@@ -41,13 +41,12 @@ def leave(session: Session, subscriber_id: int, newsletter_id: int, *, now: date
 
 def confirmed_ids(session: Session, subscriber_id: int) -> set[int]:
     """Ids of the newsletters that this subscriber gets."""
-    return set(
-        session.scalars(
-            select(Subscription.newsletter_id).where(
-                Subscription.subscriber_id == subscriber_id, Subscription.status == SubscriptionStatus.CONFIRMED
-            )
-        )
-    )
+    return set(session.connection().execute(_CONFIRMED_IDS, {"subscriber_id": subscriber_id}).scalars())
+
+
+_CONFIRMED_IDS = select(Subscription.newsletter_id).where(
+    Subscription.subscriber_id == bindparam("subscriber_id"), Subscription.status == SubscriptionStatus.CONFIRMED
+)
 
 
 def confirmed_newsletters(session: Session, subscriber_id: int) -> Sequence[Newsletter]:

@@ -133,8 +133,7 @@ def _lasting(address: Address) -> Address:
 
 def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     """Owe this request its mail, as far as the limits allow, and say to look for it. Raises OverLimit."""
-    withheld = _count(asked, is_trap=is_trap)
-    presession = _fall_for(asked) if withheld is Withheld.TRAP else _owe(asked, withheld)
+    presession = _count_and_owe(asked, is_trap=is_trap)
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
         response: Response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
@@ -148,36 +147,31 @@ def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     return response
 
 
-def _count(asked: asking.Request, *, is_trap: bool) -> Withheld | None:
-    """Count the request, and say why it gets no mail if it gets none. Raises OverLimit."""
-    limits, peer = parts().limits, peers.address()
+def _count_and_owe(asked: asking.Request, *, is_trap: bool) -> str:
+    """Count the request and owe its mail in one transaction; the pre-session. Raises OverLimit."""
+    service, peer = parts(), peers.address()
     try:
-        if is_trap:
-            limits.count_trapped(peer=peer)
-            return Withheld.TRAP
-        return None if limits.may_send(asked.address.key, peer=peer, purpose=asked.door) else Withheld.LIMIT
+        with service.limits.counting() as session:
+            if is_trap:
+                service.limits.count_trapped(session, peer=peer)
+                return _fall_for(session, asked)
+            may_send = service.limits.may_send(session, asked.address.key, peer=peer, purpose=asked.door)
+            presession = _request_link(session, asked, withheld=None if may_send else Withheld.LIMIT)
     except PeerOverLimit:
         if peers.come_through_an_unknown_proxy():
             with parts().database.transaction() as session:
                 alerts.report(session, Cause.UNTRUSTED_PROXY, now=utcnow())
         raise
-
-
-def _owe(asked: asking.Request, withheld: Withheld | None) -> str:
-    service = parts()
-    with service.database.transaction() as session:
-        presession = _request_link(session, asked, withheld=withheld)
     service.wake()
     return presession
 
 
-def _fall_for(asked: asking.Request) -> str:
+def _fall_for(session: Session, asked: asking.Request) -> str:
     """The same work, undone: a program that filled in the trap learns nothing from how long it takes, either."""
-    with parts().database.transaction() as session:
-        with session.begin_nested() as work:
-            presession = _request_link(session, asked, withheld=Withheld.TRAP)
-            work.rollback()
-        trail.note(session, Event.WITHHELD, reason=Withheld.TRAP)
+    with session.begin_nested() as work:
+        presession = _request_link(session, asked, withheld=Withheld.TRAP)
+        work.rollback()
+    trail.note(session, Event.WITHHELD, reason=Withheld.TRAP)
     return presession
 
 

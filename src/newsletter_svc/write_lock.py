@@ -1,0 +1,65 @@
+"""SQLite's one write lock: taken at the start of a transaction, and waited for in turns that are short."""
+
+import sqlite3
+from random import uniform
+from time import monotonic, sleep
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+BUSY_TIMEOUT_MS = 5_000
+LOOK_AGAIN_SECONDS = (0.00025, 0.001)
+"""Between looks for the lock, which is held for about a millisecond each time."""
+
+
+def install(engine: Engine) -> None:
+    """Let every connection of this engine be made and begin its transactions as below."""
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling is off: it would begin late and turn every read-then-write into a race.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that reads first cannot become a writer once another one wrote: it fails at once with
+    # "database is locked" whatever the timeout. Taking the write lock at the start makes it wait instead.
+    if connection.get_execution_options().get("read_only", False):
+        connection.exec_driver_sql("BEGIN")
+    else:
+        _begin_writing(connection)
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Wait for the lock by short sleeps. SQLite's own grow to a tenth of a second, and others pass meanwhile.
+
+    After BUSY_TIMEOUT_MS, and for another trouble than the lock at once, it raises OperationalError.
+    """
+    driver = connection.connection
+    deadline = monotonic() + BUSY_TIMEOUT_MS / 1000
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while _is_busy(driver) and monotonic() < deadline:
+            # Never the same for two processes, so that they do not meet again and again.
+            sleep(uniform(*LOOK_AGAIN_SECONDS))  # noqa: S311 - nothing secret.
+        if not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # Once more by the engine, whose error is the one to raise.
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
+def _is_busy(driver: Any) -> bool:
+    """Try to take the lock. Whether somebody else has it; False when it is ours now, or cannot be had at all."""
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        # Of the extended code the lowest byte: the others say what kept it busy.
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    return False
