@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import func, select, update
 
+from newsletter_svc import alerts
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, Mailing, Status
@@ -265,3 +266,14 @@ def test_steering_an_issue_that_does_not_exist_is_exit_1_with_a_sentence(run: Ru
     assert (run(verb, "7").exit_code, run(verb, "7").stderr) == (1, "Error: There is no issue 7.\n")
     assert run(verb, "--newsletter", "nope").stderr == "Error: There is no newsletter called 'nope'.\n"
     assert run(verb, "0").exit_code == run(verb, str(2**70)).exit_code == 2
+
+
+def test_what_keeps_an_issue_from_going_out_is_told_beside_the_report(run: Run, database: Database) -> None:
+    fill(database, "One", readers=1)
+    succeed(run("send"))
+    succeed(run("pause"))
+    with database.transaction() as session:
+        alerts.report(session, alerts.Cause.SENDER_REFUSED, detail="530", now=utcnow())
+
+    assert run("send", "--wait").stderr.startswith("ALERT sender_refused: 1 x since ")
+    assert run("send", "--wait", "--json").stderr == ""

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import click
 
-from newsletter_svc.cli import reporting
+from newsletter_svc import alerts
+from newsletter_svc.cli import alerting, reporting
 from newsletter_svc.cli.options import json_option, newsletter_option
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.cli.showing import display
@@ -42,8 +43,9 @@ def send(parts: Parts, slug: str, wait: bool, as_json: bool) -> None:
             click.echo(json.dumps({**asdict(run), **(reporting.as_json(latest, found) if latest and found else {})}))
         elif latest and found:
             click.echo(reporting.full(latest, found) if wait else reporting.standing(latest, found.progress))
-    if wait and found and not _is_out(found):
-        raise SystemExit(1)
+        if wait and found and not _is_out(found):
+            _tell_of_trouble(parts, quiet=as_json)
+            raise SystemExit(1)
 
 
 def _make_issue(parts: Parts, slug: str) -> tuple[Run, int | None]:
@@ -67,6 +69,14 @@ def _follow(parts: Parts, run: Run, digest_id: int, *, wait: bool, quiet: bool) 
         return found
     with display(quiet=quiet) as show:
         return send_and_wait(parts, digest_id, show=show)
+
+
+def _tell_of_trouble(parts: Parts, *, quiet: bool) -> None:
+    """The alerts that are not over, to the error output: one of them may be why it is not out."""
+    with parts.database.reading() as session:
+        found = alerts.current(session, now=utcnow())
+    for alert in found if not quiet else ():
+        click.echo(alerting.sentence(alert), err=True)
 
 
 def _is_out(found: Report) -> bool:

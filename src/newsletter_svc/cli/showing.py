@@ -25,7 +25,7 @@ def display(*, quiet: bool) -> Iterator[Show]:
     console = Console()
     if quiet:
         yield lambda latest: None
-    elif console.is_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal:
         with _bar(console) as show:
             yield show
     else:
