@@ -5,12 +5,13 @@ Constant mails of 40 KB, so that nothing but carrying them is measured; then a c
 
 import smtplib
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import generators, sinks, tables
+from benchmarks import generators, machine, sinks, tables
+from benchmarks.sinks import Sink
+from benchmarks.ways import Speed
 from newsletter_svc.mail import slots
 from newsletter_svc.mail.bulk import driver
 from newsletter_svc.mail.bulk.compiled import CompiledLetter
@@ -75,31 +76,36 @@ def main() -> None:
         folder = Path(name)
         with sinks.sink(folder) as near:
             source = generators.smtp_source(near, MAILS, size=SIZE, connections=CONNECTIONS)
-            rows: dict[str, float | None] = {
-                "smtplib, ready bytes, one connection": _smtplib(near.port),
+            rows: dict[str, Speed | None] = {
+                "smtplib, ready bytes, one connection": _smtplib(near),
                 "`smtp-source`": source,
-                "engine, ready bytes": _engine(near.port, _constant),
-                "engine, compiled letter": _engine(near.port, _compiled()),
+                "engine, ready bytes": _engine(near, _constant),
+                "engine, compiled letter": _engine(near, _compiled()),
             }
         with sinks.sink(folder, round_trip_ms=ROUND_TRIP_MS) as far:
             rows[f"engine, {ROUND_TRIP_MS} ms round trips, {DISTANT_CONNECTIONS} connections"] = _engine(
-                far.port, _constant, count=DISTANT_MAILS, connections=DISTANT_CONNECTIONS
+                far, _constant, count=DISTANT_MAILS, connections=DISTANT_CONNECTIONS
             )
-    found = [(way, tables.rate(speed), tables.ratio(speed, source)) for way, speed in rows.items() if speed is not None]
-    tables.show(f"Mails of {SIZE // 1000} KB into one sink", ["way", "mails/s", "x `smtp-source`"], found)
+    base = source.per_second if source else None
+    found = [
+        (way, tables.rate(speed.per_second), f"{speed.cpu_micros:,.0f}", tables.ratio(speed.per_second, base))
+        for way, speed in rows.items()
+        if speed is not None
+    ]
+    tables.show(f"Mails of {SIZE // 1000} KB into one sink", ["way", "mails/s", "CPU µs", "x `smtp-source`"], found)
 
 
-def _engine(port: int, make: Callable[[int], Parcel], *, count: int = MAILS, connections: int = CONNECTIONS) -> float:
+def _engine(sink: Sink, make: Callable[[int], Parcel], *, count: int = MAILS, connections: int = CONNECTIONS) -> Speed:
     feed = Readers(count, make)
 
     async def carry() -> None:
-        server = SmtpServer(host="127.0.0.1", port=port, helo="news.example.org")
+        server = SmtpServer(host="127.0.0.1", port=sink.port, helo="news.example.org")
         await Engine(server, feed, plan=Plan(connections=connections)).run()
 
-    began = time.perf_counter()
-    driver.run(carry)
+    with machine.cost(of_children=False) as cost:
+        driver.run(carry)
     assert feed.accepted_count == count
-    return count / (time.perf_counter() - began)
+    return Speed.of(count, cost)
 
 
 def _constant(number: int) -> Parcel:
@@ -130,12 +136,11 @@ def _letter() -> CompiledLetter:
     return composer.compile(rendered, stream=Stream.DIGEST, headers=[("List-Unsubscribe", f"<{link}>")])
 
 
-def _smtplib(port: int) -> float:
-    began = time.perf_counter()
-    with smtplib.SMTP("127.0.0.1", port) as smtp:
+def _smtplib(sink: Sink) -> Speed:
+    with machine.cost(of_children=False) as cost, smtplib.SMTP("127.0.0.1", sink.port) as smtp:
         for number in range(SMTPLIB_MAILS):
             smtp.sendmail("bounces@news.example.org", f"reader{number}@example.org", CONTENT)
-    return SMTPLIB_MAILS / (time.perf_counter() - began)
+    return Speed.of(SMTPLIB_MAILS, cost)
 
 
 if __name__ == "__main__":

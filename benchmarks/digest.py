@@ -5,7 +5,7 @@ SQLite and PostgreSQL, without and with DKIM, without a round trip and with one 
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from benchmarks.flask_mail_loop import FlaskMailLoop
 from benchmarks.jobs import Job
 from benchmarks.sinks import Sink
 from benchmarks.stores import Store
-from benchmarks.ways import Speeds, Way, in_turn
+from benchmarks.ways import Speed, Speeds, Way, in_turn
 
 READERS = 20_000
 ROUNDS = 3
@@ -52,11 +52,11 @@ class Bench:
     readers: int
     pem: bytes
 
-    def job(self, store: Store, *, connections: int, is_signed: bool) -> float:
-        """Run the whole job on a fresh copy of this database; mails a second."""
+    def job(self, store: Store, *, connections: int, is_signed: bool) -> Speed:
+        """Run the whole job on a fresh copy of this database."""
         job = Job(self.readers, connections, generators.signing(self.folder, self.pem) if is_signed else {})
         with store.copy() as url, tempfile.TemporaryDirectory(dir=self.folder) as own:
-            return jobs.run(job, Path(own), url, self.sink).per_second
+            return jobs.run(job, Path(own), url, self.sink).speed
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def near_ways(bench: Bench) -> list[Way]:
     source = partial(generators.smtp_source, bench.sink, bench.readers, size=size, connections=connections)
     feed = partial(generators.feed, bench.folder, bench.sink, 2 * bench.readers, size=size, connections=connections)
     return [
-        Way(LOOP, _loop(bench, LOOP_READERS)),
+        Way(LOOP, partial(bench.loop.run, bench.sink, LOOP_READERS)),
         Way(SOURCE, source),
         Way(FEED, feed),
         *_jobs(bench, connections=connections),
@@ -94,14 +94,10 @@ def far_ways(bench: Bench) -> list[Way]:
         generators.smtp_source, bench.sink, DISTANT_SOURCE_MAILS, size=jobs.SIZE, connections=DISTANT_CONNECTIONS
     )
     return [
-        Way(LOOP, _loop(bench, DISTANT_LOOP_READERS)),
+        Way(LOOP, partial(bench.loop.run, bench.sink, DISTANT_LOOP_READERS)),
         Way(SOURCE, source),
         *_jobs(bench, connections=DISTANT_CONNECTIONS),
     ]
-
-
-def _loop(bench: Bench, count: int) -> Callable[[], float]:
-    return lambda: count / bench.loop.run(bench.sink, count)
 
 
 def _jobs(bench: Bench, *, connections: int) -> Iterator[Way]:
@@ -114,10 +110,16 @@ def _jobs(bench: Bench, *, connections: int) -> Iterator[Way]:
 def _show(title: str, ways: Sequence[Way], rounds: int, *, connections: int, readers: int) -> None:
     speeds = in_turn(ways, rounds=rounds)
     heading = f"{readers:,} readers, mails of {jobs.SIZE // 1000} KB, {connections} connections, {title}"
-    columns = ["way", "mails/s", "of the rounds", "x Flask-Mail", "x `smtp-source`", "x `cryptography`"]
+    columns = ["way", "mails/s", "of the rounds", "CPU µs", "x Flask-Mail", "x `smtp-source`", "x `cryptography`"]
     bases = [_median(speeds.get(name)) for name in (LOOP, SOURCE, SIGNATURES)]
     rows = [
-        [name, tables.rate(each.median), each.span, *(tables.ratio(each.median, base) for base in bases)]
+        [
+            name,
+            tables.rate(each.median),
+            each.span,
+            f"{each.cpu_micros:,.0f}",
+            *(tables.ratio(each.median, base) for base in bases),
+        ]
         for name, each in speeds.items()
     ]
     for row in rows:

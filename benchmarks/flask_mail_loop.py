@@ -3,15 +3,15 @@
 It is given every advantage: one connection that is kept, templates compiled once, styles left in the head, no ledger.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import flask_mail
 from flask import Flask
 
-from benchmarks import readers
+from benchmarks import machine, readers
 from benchmarks.sinks import Sink
+from benchmarks.ways import Speed
 from newsletter_svc.articles import store
 from newsletter_svc.articles.models import Article
 from newsletter_svc.clock import utcnow
@@ -38,15 +38,14 @@ class FlaskMailLoop:
         flask_mail.Mail(self._app)
         self._measure(readers.paragraphs_for(size, self._measure))
 
-    def run(self, sink: Sink, count: int) -> float:
-        """Send to so many readers and return the seconds that it took."""
+    def run(self, sink: Sink, count: int) -> Speed:
+        """Send to so many readers."""
         self._app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=sink.port)
         mail = flask_mail.Mail(self._app)
-        started = time.perf_counter()
-        with self._app.app_context(), mail.connect() as connection:
+        with machine.cost(of_children=False) as cost, self._app.app_context(), mail.connect() as connection:
             for number in range(count):
                 connection.send(self._message(number))
-        return time.perf_counter() - started
+        return Speed.of(count, cost)
 
     def _message(self, number: int) -> flask_mail.Message:
         words = {**self._context, "unsubscribe_url": f"https://news.example.org/unsubscribe/{number:086d}"}

@@ -17,15 +17,16 @@ def main(*, sizes: tuple[int, ...] = READERS) -> None:
     rows = [
         [
             f"{each.readers:,}",
-            f"{each.seconds:,.1f}",
-            tables.rate(each.per_second),
+            f"{each.cost.seconds:,.1f}",
+            tables.rate(each.speed.per_second),
+            f"{each.speed.cpu_micros:.0f}",
             tables.megabytes(each.peak_octets),
             tables.ratio(each.peak_octets, first.peak_octets),
         ]
         for each in outcomes
     ]
     heading = "Peak memory of the command and its children (VmHWM), SQLite"
-    tables.show(heading, ["readers", "seconds", "mails/s", "peak", f"x {first.readers:,}"], rows)
+    tables.show(heading, ["readers", "seconds", "mails/s", "CPU µs a mail", "peak", f"x {first.readers:,}"], rows)
 
 
 def _measure(readers: int) -> Outcome:

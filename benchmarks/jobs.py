@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks import machine, service
 from benchmarks import readers as filling
-from benchmarks import service
+from benchmarks.machine import Cost
 from benchmarks.memory import Watch
 from benchmarks.sinks import Sink
+from benchmarks.ways import Speed
 from newsletter_svc.settings import Settings, load
 
 SIZE = 40_000
@@ -32,12 +33,12 @@ class Outcome:
     """One job: how long it took, and how much memory it and its children held at most."""
 
     readers: int
-    seconds: float
+    cost: Cost
     peak_octets: int = 0
 
     @property
-    def per_second(self) -> float:
-        return self.readers / self.seconds
+    def speed(self) -> Speed:
+        return Speed.of(self.readers, self.cost)
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,10 @@ def run(job: Job, folder: Path, url: str, sink: Sink, *, under: Sequence[str] = 
     env, before = job.environment(folder, url, sink), sink.counts()
     command = [*under, *COMMAND, "digest", "send", "--wait", "--json"]
     log = folder / "log"
-    with log.open("w") as errors:
-        started = time.perf_counter()
+    with log.open("w") as errors, machine.cost(of_children=True) as cost:
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
         with Watch(process.pid) as watch:
             output, _ = process.communicate()
-            seconds = time.perf_counter() - started
     after = sink.counts()
     if process.returncode:
         raise WrongResult(f"the command ended with {process.returncode}: {output}{log.read_text()[-2000:]}")
@@ -86,7 +85,7 @@ def run(job: Job, folder: Path, url: str, sink: Sink, *, under: Sequence[str] = 
         raise WrongResult(f"{job.readers} readers, {sent} sent, {messages} at the sink")
     if abs(octets / messages / SIZE - 1) > SIZE_TOLERANCE:
         raise WrongResult(f"mails of {octets / messages:,.0f} octets instead of {SIZE:,}")
-    return Outcome(job.readers, seconds, watch.peak_octets)
+    return Outcome(job.readers, cost, watch.peak_octets)
 
 
 def fill(url: str, *, readers: int) -> None:

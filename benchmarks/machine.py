@@ -1,12 +1,35 @@
-"""Where the figures come from: the machine, the date, and how the figures of several rounds become one."""
+"""Where the figures come from: the machine, the date, and what it spends."""
 
 import os
 import platform
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from newsletter_svc.clock import utcnow
 
 CORES = len(os.sched_getaffinity(0))
+
+
+@dataclass
+class Cost:
+    """What something took: seconds by the clock, and seconds of processors, which other work on the machine spares."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@contextmanager
+def cost(*, of_children: bool) -> Iterator[Cost]:
+    """The cost of a `with` block, known after it: of the programs that ended in it, or of this process alone."""
+    who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+    found, before, started = Cost(), resource.getrusage(who), time.perf_counter()
+    yield found
+    found.seconds, after = time.perf_counter() - started, resource.getrusage(who)
+    found.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def headline() -> str:

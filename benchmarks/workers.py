@@ -4,18 +4,18 @@ import contextlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy import func, select
 
-from benchmarks import jobs, service, sinks, stores, tables
+from benchmarks import jobs, machine, service, sinks, stores, tables
 from benchmarks.jobs import Job, WrongResult
 from benchmarks.sinks import Sink
 from benchmarks.stores import Store
-from benchmarks.ways import Way, in_turn
+from benchmarks.ways import Speed, Way, in_turn
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, Status
 
@@ -50,27 +50,34 @@ def _show(store: Store, sink: Sink, folder: Path, job: Job, rounds: int) -> None
         "of the workers to the last row marked"
     )
     rows = [
-        [name, tables.rate(each.median), each.span, tables.ratio(each.median, one)] for name, each in speeds.items()
+        [name, tables.rate(each.median), each.span, f"{each.cpu_micros:,.0f}", tables.ratio(each.median, one)]
+        for name, each in speeds.items()
     ]
-    tables.show(heading, ["", "mails/s", "of the rounds", "x one worker"], rows)
+    tables.show(heading, ["", "mails/s", "of the rounds", "CPU µs", "x one worker"], rows)
 
 
-def _run(count: int, store: Store, sink: Sink, folder: Path, job: Job) -> float:
-    """Mails a second with so many workers, each as if on a machine of its own: own folder, own journals."""
+def _run(count: int, store: Store, sink: Sink, folder: Path, job: Job) -> Speed:
+    """So many readers with so many workers, each as if on a machine of its own: own folder, own journals."""
     before = sink.counts().messages
     with store.copy() as url, contextlib.ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) for _ in range(count)]
         environments = [job.environment(each, url, sink) for each in folders]
         service.newsletter(environments[0], "digest", "send")
-        started = time.perf_counter()
-        for env in environments:
-            stack.enter_context(_worker(env))
-        _wait_until_sent(url, job.readers)
-        seconds = time.perf_counter() - started
+        with machine.cost(of_children=True) as cost:
+            seconds = _seconds_of(environments, url, job.readers)
     messages = sink.counts().messages - before
     if messages != job.readers:
         raise WrongResult(f"{job.readers} readers, {messages} at the sink")
-    return job.readers / seconds
+    return Speed(job.readers / seconds, 1e6 * cost.cpu_seconds / job.readers)
+
+
+def _seconds_of(environments: Sequence[dict[str, str]], url: str, readers: int) -> float:
+    started = time.perf_counter()
+    with contextlib.ExitStack() as workers:
+        for env in environments:
+            workers.enter_context(_worker(env))
+        _wait_until_sent(url, readers)
+        return time.perf_counter() - started
 
 
 @contextmanager
