@@ -7,7 +7,7 @@ from functools import partial
 import click
 from flask import Flask
 
-from newsletter_svc import logs
+from newsletter_svc import logs, samples
 from newsletter_svc import settings as settings_module
 from newsletter_svc.auth import letters as auth_letters
 from newsletter_svc.auth.asking import Kind
@@ -69,8 +69,8 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     database = Database(settings.database_url)
     keyring = Keyring(settings.secret_keys, environment=settings.env)
     links = Links(settings, keyring)
-    composer = Composer(settings)
-    link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring, timezone=settings.timezone)
+    composer = _tried_composer(settings)
+    link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
     alert_letters = notices.AlertLetters(composer, timezone=settings.timezone)
     sender = Sender(
@@ -98,6 +98,15 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         sender=sender,
         wake=Waker(settings.wake_pipe),
     )
+
+
+def _tried_composer(settings: Settings) -> Composer:
+    """Templates of the operator's own are tried before anything is sent with them. Raises SettingsError."""
+    composer = Composer(settings)
+    problems = [f"TEMPLATES_DIR: {problem}" for problem in composer.problems(samples.samples())]
+    if problems:
+        raise SettingsError(problems)
+    return composer
 
 
 def _register_pages(app: Flask) -> None:

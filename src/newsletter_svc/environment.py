@@ -6,7 +6,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from babel import Locale, UnknownLocaleError
 from limits import parse_many
+
+from newsletter_svc import palette
 
 Network = IPv4Network | IPv6Network
 
@@ -63,6 +66,37 @@ class Reader:
         self.problems.append(f"{name} must be {' or '.join(words)}, not {value!r}.")
         return default
 
+    def picture(self, name: str) -> str | None:
+        """The absolute address of a picture."""
+        value = self.optional(name)
+        if value is None or _is_address(value):
+            return value
+        self.problems.append(f"{name} must be an address such as https://www.example.org/logo.png.")
+        return None
+
+    def colour(self, name: str) -> str | None:
+        value = self.optional(name)
+        if value is None or palette.is_colour(value):
+            return value and value.lower()
+        self.problems.append(f"{name} must be a colour such as #9c3a1c, not {value!r}.")
+        return None
+
+    def folder(self, name: str) -> Path | None:
+        value = self.optional(name)
+        if value is None or Path(value).is_dir():
+            return Path(value).absolute() if value else None
+        self.problems.append(f"{name}: there is no folder {value!r}.")
+        return None
+
+    def language(self, name: str, default: str) -> str:
+        """A language and perhaps where it is spoken: `en-GB`. Of a list, as GNU programs read it, the first counts."""
+        value = self.text(name, default).partition(":")[0].partition(".")[0].replace("_", "-")
+        try:
+            return str(Locale.parse(value, sep="-")).replace("_", "-")
+        except (UnknownLocaleError, ValueError):
+            self.problems.append(f"{name} must be a language such as en-GB, de or ar, not {value!r}.")
+            return default
+
     def rates(self, name: str, default: str) -> str:
         """One or more rates in the notation of the `limits` library."""
         value = self.text(name, default)
@@ -98,6 +132,15 @@ class Reader:
             return value
         self.problems.append(f"{name} must be {what} from {least:g} to {most:g}, not {raw!r}.")
         return default
+
+
+def _is_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    plain = value.isascii() and value.isprintable() and not set(value) & set(" \"'<>\\")
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain
 
 
 def is_origin(value: str) -> bool:

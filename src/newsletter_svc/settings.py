@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from newsletter_svc import dkim_keys
+from newsletter_svc import dkim_keys, palette
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
@@ -50,7 +50,16 @@ class Settings:
     publication_name: str = "The Global Diplomat"
     postal_address: str = "The Global Diplomat, 1 Example Street, London"
     timezone: str = "Europe/London"
-    language: str = "en"
+    language: str = "en-GB"
+    tagline: str | None = None
+    footer_text: str | None = None
+    logo_url: str | None = None
+    logo_width: int = 200
+    brand_color: str | None = None
+    brand_color_dark: str | None = None
+    button_color: str | None = None
+    templates_dir: Path | None = None
+    """Files in it take the place of the e-mail templates of the same name."""
     mail_server: str | None = None
     mail_port: int = 25
     mail_use_tls: bool = False
@@ -161,7 +170,15 @@ def _read(reader: Reader) -> Settings:
         publication_name=reader.text("PUBLICATION_NAME", Settings.publication_name),
         postal_address=reader.text("POSTAL_ADDRESS", Settings.postal_address),
         timezone=reader.text("TIMEZONE", Settings.timezone),
-        language=reader.text("LANGUAGE", Settings.language),
+        language=reader.language("LANGUAGE", Settings.language),
+        tagline=reader.optional("TAGLINE"),
+        footer_text=reader.optional("FOOTER_TEXT"),
+        logo_url=reader.picture("LOGO_URL"),
+        logo_width=reader.whole("LOGO_WIDTH", Settings.logo_width, least=40, most=520),
+        brand_color=reader.colour("BRAND_COLOR"),
+        brand_color_dark=reader.colour("BRAND_COLOR_DARK"),
+        button_color=reader.colour("BUTTON_COLOR"),
+        templates_dir=reader.folder("TEMPLATES_DIR"),
         mail_server=reader.optional("MAIL_SERVER"),
         mail_port=reader.whole("MAIL_PORT", 465 if use_ssl else 587 if use_tls else 25, most=65_535),
         mail_use_tls=use_tls,
@@ -231,6 +248,22 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     )
     if settings.session_max_days < settings.session_days:
         yield "SESSION_MAX_DAYS must not be less than SESSION_DAYS: no session lives longer than it."
+    yield from _unreadable_colours(settings)
+
+
+def _unreadable_colours(settings: Settings) -> Iterator[str]:
+    brand = (
+        ("BRAND_COLOR", settings.brand_color, palette.LIGHT),
+        ("BRAND_COLOR_DARK", settings.brand_color_dark, palette.DARK),
+    )
+    for name, colour, scheme in brand:
+        if colour is not None and not palette.is_readable(colour, scheme):
+            ratio = min(palette.contrast(colour, behind) for behind in (scheme.sheet, scheme.paper))
+            yield (
+                f"{name}: links in {colour} cannot be read on {scheme.sheet} and {scheme.paper}: the contrast is "
+                f"{ratio:.1f}, {palette.READABLE} is the least. The nearest that can be read is "
+                f"{palette.readable(colour, scheme)}."
+            )
 
 
 def _broker_problems(settings: Settings) -> Iterator[str]:
@@ -255,6 +288,8 @@ def _production_refusals(settings: Settings, environ: Mapping[str, str]) -> Iter
     for name in ("PUBLIC_URL", "MAIL_DEFAULT_SENDER", "POSTAL_ADDRESS"):
         if not environ.get(name, "").strip():
             yield f"{name} must be set in production."
+    if settings.logo_url is not None and settings.logo_url.startswith("http://"):
+        yield "LOGO_URL must be https in production: mail programs show no other pictures."
     if settings.public_url.startswith("http://") and not is_loopback(urlsplit(settings.public_url).hostname or ""):
         yield "PUBLIC_URL must be https in production: links sign readers in."
 

@@ -9,7 +9,7 @@ import newsletter_svc
 PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
-    {"errors"},
+    {"errors", "palette"},
     {"dkim_keys", "environment", "streams"},
     {"clock", "demo", "listening", "logs", "settings", "write_lock"},
     {"db", "tokens"},
@@ -18,7 +18,7 @@ FLOORS = (
     {"delivery", "doctor"},
     {"articles", "subscribers"},
     {"auth", "digests"},
-    {"jobs", "migrations"},
+    {"jobs", "migrations", "samples"},
     {"parts"},
     {"web"},
     {"cli", "gunicorn_conf"},

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,9 +11,12 @@ import jinja2
 import pytest
 from markupsafe import Markup
 
-from newsletter_svc.mail.compose import Composer, templates_folder
+from newsletter_svc.digests.calendar import Frequency
+from newsletter_svc.digests.content import Entry, Image, issue_context
+from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
 from newsletter_svc.mail.slots import LostSlot
+from newsletter_svc.mail.templates import PARTS, templates_folder
 from newsletter_svc.settings import Settings
 from tests.wire import check_one_click, check_transactional, check_wire
 
@@ -36,37 +40,32 @@ ASKED: Mapping[str, Any] = {
     "newsletters": ["Briefing", "Weekend <Review>"],
     "asked_at_sign_in": False,
     "asked_from": "Firefox on Linux",
-    "asked_at": "24 November 2026 at 17:05 (Europe/London)",
+    "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
 }
 SHORT_KINDS = ("sign_in", "sign_up", "confirm_subscription", "already_subscribed")
 
 
-def article(title: str, **changes: object) -> dict[str, Any]:
-    return {
-        "title": title,
-        "url": f"https://www.example.org/{len(title)}",
-        "author": "Tomasz Wren",
-        "published": "24 November 2026",
-        "summary": "What it says in short.",
-        "html": Markup(
-            "<p>Whole body of “{}” for £5.</p><h3>Part</h3><p><a href='https://x.example/y'>z</a></p>"
-        ).format(title),
-        "text": f"Whole body of “{title}” for £5.\n\nPart\n\nz (https://x.example/y)",
-        "image": {"url": "https://www.example.org/p.jpg", "alt": "A port", "width": None, "height": None},
-        "minutes": 3,
-        **changes,
-    }
+def article(title: str, **changes: Any) -> Entry:
+    entry = Entry(
+        title=title,
+        url=f"https://www.example.org/{len(title)}",
+        author="Tomasz Wren",
+        published=date(2026, 11, 24),
+        summary="What it says in short.",
+        excerpt="What it says in short.",
+        html=Markup("<p>Whole body of “{}” for £5.</p><h3>Part</h3><p><a href='https://x.example/y'>z</a></p>").format(
+            title
+        ),
+        text=f"Whole body of “{title}” for £5.\n\nPart\n\nz (https://x.example/y)",
+        image=Image("https://www.example.org/p.jpg", "A port"),
+        minutes=3,
+    )
+    return replace(entry, **changes)
 
 
-def digest(*articles: dict[str, Any], **changes: object) -> dict[str, Any]:
-    return {
-        "newsletter": "Morning Briefing",
-        "date_line": "Tuesday, 24 November 2026",
-        "frequency": "every day",
-        "articles": list(articles) or [article("Grain & rails"), article("Shared grid")],
-        "why": "You get this because you confirmed your subscription to Morning Briefing.",
-        **changes,
-    }
+def digest(*articles: Entry, frequency: Frequency = Frequency.DAILY) -> dict[str, Any]:
+    entries = articles or (article("Grain & rails"), article("Shared grid"))
+    return issue_context(entries, newsletter="Morning Briefing", day=date(2026, 11, 24), frequency=frequency)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,7 @@ def composer() -> Composer:
     return Composer(SETTINGS)
 
 
-def frozen_digest(composer: Composer, *articles: dict[str, Any]) -> Rendered:
+def frozen_digest(composer: Composer, *articles: Entry) -> Rendered:
     return composer.render_with_slots("digest", digest(*articles), ["unsubscribe_url"])
 
 
@@ -183,27 +182,72 @@ def test_half_a_character_in_the_data_is_refused(composer: Composer) -> None:
         composer.render("sign_in", {**ASKED, "asked_from": "\ud800"})
 
 
-def test_a_digest_carries_every_article_whole_in_both_parts(composer: Composer) -> None:
+def test_a_digest_carries_its_lead_whole_and_the_others_as_excerpts_in_both_parts(composer: Composer) -> None:
     rendered = every_mail(composer)["digest"]
     for part in (" ".join(rendered.text.split()), Page(rendered.html).text):
         for words in (
             "Morning Briefing",
             "Tuesday, 24 November 2026",
             "Whole body of “Grain & rails” for £5.",
-            "Whole body of “Shared grid” for £5.",
-            "By Tomasz Wren · 24 November 2026 · 3 min read",
-            "You get this because you confirmed",
-            "every day",
+            "Shared grid",
+            "What it says in short.",
+            "24 November 2026 · 3 min read",
+            "You get this mail because you confirmed your subscription to Morning Briefing. It comes every day.",
             "Unsubscribe from Morning Briefing",
             "1 Example Street, London",
         ):
             assert words in part
+        assert "Whole body of “Shared grid”" not in part
     in_text = [link.rstrip(")") for link in re.findall(r"https://\S+", rendered.text)]
-    assert Page(rendered.html).links == in_text
+    assert list(dict.fromkeys(Page(rendered.html).links)) == in_text
+
+
+def test_what_comes_after_the_excerpts_is_listed_in_brief_by_its_title(composer: Composer) -> None:
+    articles = [article(f"{'x' * number} no. {number}", summary=f"Summary {number}.") for number in range(1, 13)]
+    rendered = composer.fill(frozen_digest(composer, *articles), {"unsubscribe_url": UNSUBSCRIBE})
+    for part in (rendered.text, Page(rendered.html).text):
+        in_brief = part.partition("In brief")[2]
+        assert re.findall(r" no\. (\d+)", in_brief) == ["6", "7", "8", "9", "10", "11", "12"]
+        assert "Summary 1." in part
+        assert "Summary 6." not in part
+    in_text = [link.rstrip(")") for link in re.findall(r"https://\S+", rendered.text)]
+    assert list(dict.fromkeys(Page(rendered.html).links)) == in_text
+
+
+def test_an_article_that_can_be_read_nowhere_else_is_carried_whole_wherever_it_stands(composer: Composer) -> None:
+    articles = [article(f"{'x' * number} no. {number}") for number in range(1, 9)]
+    articles[2] = replace(articles[2], url=None)
+    articles[6] = replace(articles[6], url=None)
+    rendered = composer.fill(frozen_digest(composer, *articles), {"unsubscribe_url": UNSUBSCRIBE})
+    for part in (rendered.text, Page(rendered.html).text):
+        whole = [number for number in range(1, 9) if f"Whole body of “{'x' * number} no. {number}”" in part]
+        assert whole == [1, 3, 7]
+
+
+def test_the_links_to_choose_and_to_read_in_a_browser_are_shown_where_there_are_some(composer: Composer) -> None:
+    urls = {"web_url": "https://news.example.org/digests/x", "preferences_url": "https://news.example.org/p/x"}
+    rendered = composer.render("digest", {**digest(), "unsubscribe_url": UNSUBSCRIBE, **urls})
+    links = list(dict.fromkeys(Page(rendered.html).links))
+    assert links == [link.rstrip(")") for link in re.findall(r"https://\S+", rendered.text)]
+    assert (links[0], links[-3], links[-2]) == (urls["web_url"], urls["preferences_url"], UNSUBSCRIBE)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "words"),
+    [
+        (Frequency.DAILY, "It comes every day."),
+        (Frequency.WEEKLY, "It comes every week."),
+        (Frequency.BY_HAND, "It comes whenever there is something to report."),
+    ],
+)
+def test_a_digest_says_how_often_it_comes(composer: Composer, frequency: Frequency, words: str) -> None:
+    rendered = composer.render("digest", {**digest(frequency=frequency), "unsubscribe_url": UNSUBSCRIBE})
+    assert words in " ".join(rendered.text.split())
+    assert words in Page(rendered.html).text
 
 
 def test_an_article_may_lack_all_that_is_optional(composer: Composer) -> None:
-    bare = article("Bare", url=None, author=None, published=None, summary=None, image=None)
+    bare = article("Bare", url=None, author=None, summary=None, image=None)
     rendered = composer.fill(frozen_digest(composer, bare), {"unsubscribe_url": UNSUBSCRIBE})
     assert "None" not in rendered.text + rendered.html
     assert "3 min read" in rendered.text
@@ -227,7 +271,7 @@ def test_the_html_is_what_mail_programs_can_show(composer: Composer, kind: str) 
     assert all(not name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert all(link.startswith("https://") for link in page.links)
     html = dict(page.elements)["html"]
-    assert (html["lang"], html["dir"]) == ("en", "ltr")
+    assert (html["lang"], html["dir"]) == ("en-GB", "ltr")
     assert f"<title>{rendered.subject.replace('&', '&amp;')}</title>" in rendered.html
     for meta in ("viewport", "color-scheme", "supported-color-schemes", "format-detection"):
         assert any(attributes.get("name") == meta for tag, attributes in page.elements if tag == "meta")
@@ -273,7 +317,7 @@ def test_a_value_that_looks_like_a_slot_is_left_alone(composer: Composer) -> Non
 
 def test_a_slot_that_is_printed_nowhere_or_has_no_value_is_an_error(composer: Composer) -> None:
     with pytest.raises(LostSlot):
-        composer.render_with_slots("digest", digest(), ["unsubscribe_url", "preferences_url"])
+        composer.render_with_slots("digest", digest(), ["unsubscribe_url", "nowhere_url"])
     with pytest.raises(LostSlot):
         composer.fill(frozen_digest(composer), {})
 
@@ -326,10 +370,10 @@ def test_a_poisoned_reader_is_refused_by_name(composer: Composer, recipient: Mai
 
 
 def test_a_publication_in_hebrew_reads_from_right_to_left() -> None:
-    publication = Composer(Settings(secret_keys=("k" * 40,), language="he_IL")).publication
+    publication = Composer(Settings(secret_keys=("k" * 40,), language="he-IL")).publication
     assert (publication.lang, publication.dir) == ("he-IL", "rtl")
 
 
 def test_every_kind_has_its_three_files() -> None:
     for kind in (*SHORT_KINDS, "digest"):
-        assert {path.name for path in (templates_folder() / kind).iterdir()} == {"subject.txt", "body.txt", "body.html"}
+        assert {path.name for path in (templates_folder() / kind).glob("[!_]*")} == set(PARTS)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDER = """
-from newsletter_svc.mail.compose import Composer, templates_folder
+from newsletter_svc.clock import utcnow
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.mail.templates import templates_folder
 from newsletter_svc.settings import Settings
-context = dict(name="Ada", link="https://x.example/l", code="123456", minutes=20, asked_from="", asked_at="today")
+context = dict(name="Ada", link="https://x.example/l", code="123456", minutes=20, asked_from="", asked_at=utcnow())
 print(templates_folder())
 print(Composer(Settings(secret_keys=("k",))).render("sign_in", context).subject)
 """

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -22,11 +21,10 @@ from newsletter_svc.tokens import Keyring
 class LinkLetters:
     """Writes the mail for a magic link: the same link and the same code at every retry."""
 
-    def __init__(self, *, composer: Composer, links: Links, keyring: Keyring, timezone: str) -> None:
+    def __init__(self, *, composer: Composer, links: Links, keyring: Keyring) -> None:
         self._composer = composer
         self._links = links
         self._keyring = keyring
-        self._zone = ZoneInfo(timezone)
 
     def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter:
         """The letter for this delivery, whose `subject_id` is a magic link's id."""
@@ -47,7 +45,7 @@ class LinkLetters:
             "newsletters": self._titles(session, link),
             "asked_at_sign_in": link.door == Door.SIGN_IN,
             "asked_from": link.asked_from,
-            "asked_at": moment(link.created_at, self._zone),
+            "asked_at": link.created_at,
         }
 
     def _titles(self, session: Session, link: MagicLink) -> list[str]:
@@ -60,12 +58,6 @@ def newsletter_titles(session: Session, link: MagicLink) -> list[str]:
     """What redeeming this link subscribes to, in words."""
     found = select(Newsletter.title).where(Newsletter.id.in_(link.newsletter_ids)).order_by(Newsletter.id)
     return list(session.scalars(found))
-
-
-def moment(when: datetime, zone: ZoneInfo) -> str:
-    """`24 November 2026 at 17:05 (Europe/London)`."""
-    local = when.astimezone(zone)
-    return f"{local.day} {local:%B %Y} at {local:%H:%M} ({zone.key})"
 
 
 def still_wanted(session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from markupsafe import Markup
@@ -23,11 +25,13 @@ KIND = "digest"
 SLOTS = ("unsubscribe_url",)
 """The parts of an issue that differ from reader to reader."""
 
-_RHYTHMS = {
-    Frequency.DAILY: "every day",
-    Frequency.WEEKLY: "every week",
-    Frequency.BY_HAND: "whenever there is something to report",
-}
+
+@dataclass(frozen=True)
+class Shape:
+    """How much of an issue's articles it carries: so many whole, so many more as excerpts, the others by title."""
+
+    whole: int = 1
+    excerpts: int = 4
 
 
 class NothingRenders(NewsletterError):
@@ -42,19 +46,18 @@ class NothingRenders(NewsletterError):
 class Image:
     url: str
     alt: str
-    width: int | None = None
-    height: int | None = None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One article as the templates see it."""
+    """One article as the templates see it; `excerpt` is its summary, or the beginning of its text."""
 
     title: str
     url: str | None
     author: str | None
-    published: str
+    published: date
     summary: str | None
+    excerpt: str
     html: Markup
     text: str
     image: Image | None
@@ -87,31 +90,46 @@ def _renders(composer: Composer, edition: Edition, article: Article, *, title: s
 
 
 def _render(composer: Composer, edition: Edition, articles: Sequence[Article], *, title: str, day: date) -> Rendered:
-    context = {
-        "newsletter": title,
-        "date_line": f"{day:%A}, {long_date(day)}",
-        "frequency": _RHYTHMS[edition.frequency],
-        "articles": [_entry(article) for article in articles],
-        "why": f"You get this because you confirmed your subscription to {title}.",
-    }
+    zone = ZoneInfo(edition.tz)
+    entries = [_entry(article, zone) for article in articles]
+    context = issue_context(entries, newsletter=title, day=day, frequency=edition.frequency)
     return composer.render_with_slots(KIND, context, SLOTS)
 
 
-def _entry(article: Article) -> Entry:
+def issue_context(
+    entries: Sequence[Entry], *, newsletter: str, day: date, frequency: Frequency, shape: Shape | None = None
+) -> dict[str, Any]:
+    """Return what the templates of an issue print.
+
+    An article that has no address can be read nowhere else: it is carried whole wherever it stands.
+    """
+    shape = shape or Shape()
+    excerpts_end = shape.whole + shape.excerpts
+    return {
+        "newsletter": newsletter,
+        "day": day,
+        "frequency": frequency.value,
+        "articles": entries,
+        "leads": entries[: shape.whole],
+        "briefings": [
+            *entries[shape.whole : excerpts_end],
+            *(entry for entry in entries[excerpts_end:] if entry.url is None),
+        ],
+        "in_brief": [entry for entry in entries[excerpts_end:] if entry.url is not None],
+    }
+
+
+def _entry(article: Article, zone: ZoneInfo) -> Entry:
     return Entry(
         title=article.title,
         url=article.url,
         author=article.author,
-        published=long_date(article.published_at),
+        published=article.published_at.astimezone(zone).date(),
         summary=article.summary,
+        excerpt=article.standfirst,
         # Sanitised when it was stored. The article's title is an h2 here.
         html=Markup(lowered_headings(article.body_html)),  # noqa: S704
         text=article.body_text,
         image=Image(article.image_url, article.image_alt) if article.image_url else None,
         minutes=article.reading_minutes,
     )
-
-
-def long_date(day: date | datetime) -> str:
-    """`24 November 2026`."""
-    return f"{day.day} {day:%B} {day.year}"

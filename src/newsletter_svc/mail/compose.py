@@ -4,31 +4,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from css_inline import CSSInliner
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from newsletter_svc.mail import filters, mime, slots
+from newsletter_svc.mail import filters, mime, slots, templates
 from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.bulk.compiled import Build, CompiledLetter
 from newsletter_svc.mail.headers import clean
+from newsletter_svc.mail.localised import Localised
 from newsletter_svc.mail.message import Copy, Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
+from newsletter_svc.mail.publication import publication_of
 from newsletter_svc.settings import Settings
-
-_RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 
 
 @dataclass(frozen=True)
-class Publication:
-    """What every template knows as `publication`."""
+class Sample:
+    """Data that an e-mail is tried with; `slots` are the parts of it that differ from reader to reader."""
 
-    name: str
-    url: str
-    postal_address: str
-    lang: str
-    dir: str
+    context: Mapping[str, Any]
+    slots: tuple[str, ...] = ()
 
 
 class Composer:
@@ -36,8 +31,9 @@ class Composer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.publication = _publication(settings)
-        self._environment = _environment(self.publication)
+        self.publication = publication_of(settings)
+        self.localised = Localised(settings.language, timezone=settings.timezone)
+        self._environment = templates.open_templates(self.publication, self.localised, own=settings.templates_dir)
         # Nothing is fetched: the styles stand in the template. Rules for dark and narrow screens stay in the head.
         self._inliner = CSSInliner(load_remote_stylesheets=False)
 
@@ -63,6 +59,23 @@ class Composer:
     def fill(self, rendered: Rendered, values: Mapping[str, str]) -> Rendered:
         """Return one reader's copy of what `render_with_slots` made."""
         return slots.fill(rendered, values)
+
+    def problems(self, samples: Mapping[str, Sample]) -> list[str]:
+        """Return what is wrong with the templates in TEMPLATES_DIR, each kind tried with its sample."""
+        own = self._settings.templates_dir
+        if own is None:
+            return []
+        broken = list(templates.broken_files(self._environment, own))
+        # What cannot be read cannot be rendered either: one sentence for one fault.
+        return broken or [problem for kind, sample in samples.items() if (problem := self._fault(kind, sample))]
+
+    def _fault(self, kind: str, sample: Sample) -> str | None:
+        assert self._settings.templates_dir is not None  # noqa: S101 - only a folder of own templates is tried.
+        try:
+            self.render_with_slots(kind, sample.context, sample.slots)
+        except Exception as error:  # Whatever a template can do wrong.
+            return f"{kind}: {templates.explained(error, self._settings.templates_dir)}"
+        return None
 
     def finish(
         self, letter: Letter | Copy, *, message_id: str, date: datetime, envelope_sender: str
@@ -114,34 +127,3 @@ class Composer:
         except UnicodeEncodeError:
             raise UnsendableMessage("the text holds half of a character (a lone surrogate)") from None
         return part
-
-
-def templates_folder() -> Path:
-    """Return the folder of e-mail templates: inside the package once it is installed, else at the top of the tree."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "templates" / "email"
-    return installed if installed.is_dir() else package.parents[1] / "templates" / "email"
-
-
-def _environment(publication: Publication) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(templates_folder()),
-        undefined=StrictUndefined,
-        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["publication"] = publication
-    environment.filters.update(wrap=filters.wrap, greeting_name=filters.greeting_name)
-    return environment
-
-
-def _publication(settings: Settings) -> Publication:
-    language = settings.language.replace("_", "-")
-    return Publication(
-        name=settings.publication_name,
-        url=settings.frontend_url,
-        postal_address=settings.postal_address,
-        lang=language,
-        dir="rtl" if language.split("-")[0].lower() in _RIGHT_TO_LEFT else "ltr",
-    )

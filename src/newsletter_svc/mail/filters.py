@@ -38,6 +38,8 @@ def tidy(text: str) -> str:
 def _wrap_line(line: str, width: int) -> str:
     lead = _LEAD.match(line)
     first = lead[0] if lead else ""
+    if not line[len(first) :].strip():
+        return line
     later = first if ">" in first else " " * len(first)
     return textwrap.fill(
         line[len(first) :],

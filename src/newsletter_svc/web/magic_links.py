@@ -1,7 +1,6 @@
 """The pages behind a magic link: looking changes nothing, the button redeems."""
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, make_response, render_template, request, url_for
 from sqlalchemy.orm import Session
@@ -100,7 +99,7 @@ def _facts(session: Session, link: MagicLink) -> dict[str, Any]:
         "masked_address": addresses.mask(subscriber.email),
         "newsletters": letters.newsletter_titles(session, link),
         "asked_from": link.asked_from,
-        "asked_at": letters.moment(link.created_at, ZoneInfo(parts().settings.timezone)),
+        "asked_at": parts().composer.localised.moment(link.created_at),
     }
 
 

@@ -1,0 +1,82 @@
+"""The e-mail templates: where they are found, what they may call, and whether an operator's own ones are sound."""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    select_autoescape,
+)
+
+from newsletter_svc.mail import filters
+from newsletter_svc.mail.localised import Localised
+from newsletter_svc.mail.publication import Publication
+
+SHIPPED = "shipped"
+"""Before a slash, the name under which an own template reaches the one that it replaces: `shipped/_layout.html`."""
+PARTS = ("subject.txt", "body.txt", "body.html")
+_SUFFIXES = (".html", ".txt", ".css")
+
+
+def templates_folder() -> Path:
+    """Return the folder of e-mail templates: inside the package once it is installed, else at the top of the tree."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "templates" / "email"
+    return installed if installed.is_dir() else package.parents[1] / "templates" / "email"
+
+
+def open_templates(publication: Publication, localised: Localised, *, own: Path | None) -> Environment:
+    """Return the templates; files in the folder `own` take the place of those that ship, one by one."""
+    shipped = FileSystemLoader(templates_folder())
+    loaders = [shipped, PrefixLoader({SHIPPED: shipped})]
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(own), *loaders] if own else loaders),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["publication"] = publication
+    environment.filters.update(localised.filters())
+    environment.filters.update(wrap=filters.wrap, greeting_name=filters.greeting_name)
+    return environment
+
+
+def broken_files(environment: Environment, own: Path) -> Iterator[str]:
+    """What is wrong with the files of an operator's folder by themselves, a sentence for each."""
+    for path in sorted(own.rglob("*")):
+        name = path.relative_to(own).as_posix()
+        if path.suffix not in _SUFFIXES or not path.is_file():
+            continue
+        if path.name in PARTS and not (templates_folder() / name).is_file():
+            yield f"{name} replaces nothing: there is no e-mail called {path.parent.name!r}."
+        try:
+            environment.get_template(name)
+        except (TemplateError, UnicodeDecodeError) as error:
+            yield f"{name}{_line(error, {name: path})}: {error}"
+
+
+def explained(error: Exception, own: Path) -> str:
+    """Return where in an operator's files an attempt to render failed, and why, as far as it can be told."""
+    files = {path.relative_to(own).as_posix(): path for path in own.rglob("*") if path.is_file()}
+    for name, path in files.items():
+        line = _line(error, {name: path})
+        if line:
+            return f"{name}{line}: {error}"
+    return str(error) or type(error).__name__
+
+
+def _line(error: Exception, files: Mapping[str, Path]) -> str:
+    """`, line 3`, where the error or the calls that led to it stand in one of the files."""
+    if isinstance(error, TemplateSyntaxError):
+        return f", line {error.lineno}" if error.name in files else ""
+    paths = {str(path) for path in files.values()}
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename in paths]
+    return f", line {lines[-1]}" if lines else ""

@@ -1,0 +1,84 @@
+"""An example of each kind of mail: what templates are tried with before anything is sent, and what pictures show."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+from markupsafe import Markup
+
+from newsletter_svc.auth.asking import Kind
+from newsletter_svc.delivery import notices
+from newsletter_svc.digests import content
+from newsletter_svc.digests.calendar import Frequency
+from newsletter_svc.digests.content import Entry, Image
+from newsletter_svc.mail.compose import Sample
+
+_ASKED = Sample(
+    {
+        "name": "Ada",
+        "link": "https://news.example.org/magic-link/" + "bPqZ7xKd" * 12,
+        "code": "049302",
+        "minutes": 20,
+        "hours": 48,
+        "newsletters": ["Briefing"],
+        "asked_at_sign_in": False,
+        "asked_from": "Firefox on Linux",
+        "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+    }
+)
+_ALERT = Sample(
+    {
+        "cause": "sender_refused",
+        "title": "The mail server refuses us",
+        "explanation": "No mail goes out, and all of it stays owed.",
+        "count": 3,
+        "first_at": "24 November 2026 at 17:05:00 (UTC)",
+        "last_at": "24 November 2026 at 17:35:00 (UTC)",
+        "detail": "535 5.7.8 authentication failed",
+    }
+)
+
+
+def article(title: str, *, words: str = "A treaty that fits on one page, and what stands between its lines.") -> Entry:
+    """One article with all that an article can have."""
+    return Entry(
+        title=title,
+        url="https://www.example.org/articles/treaty",
+        author="Marit Solheim",
+        published=date(2026, 11, 24),
+        summary=words,
+        excerpt=words,
+        html=Markup("<p>Ten governments signed it on Friday.</p><h3>What is in it</h3><p>Less than was hoped for.</p>"),
+        text="Ten governments signed it on Friday.\n\nWhat is in it\n\nLess than was hoped for.",
+        image=Image("https://www.example.org/treaty.jpg", "Ten pens on a table."),
+        minutes=4,
+    )
+
+
+def bare_article(title: str) -> Entry:
+    """One that lacks all that an article can lack."""
+    entry = article(title)
+    return Entry(
+        title=title,
+        url=None,
+        author=None,
+        published=entry.published,
+        summary=None,
+        excerpt=entry.excerpt,
+        html=entry.html,
+        text=entry.text,
+        image=None,
+        minutes=1,
+    )
+
+
+def samples() -> Mapping[str, Sample]:
+    """Return an example for each kind of mail. The issue has an article of every length, and one that is bare."""
+    entries = [article(f"The treaty, part {number}") for number in range(1, 8)]
+    issue = content.issue_context(
+        [*entries, bare_article("A note")], newsletter="Briefing", day=date(2026, 11, 24), frequency=Frequency.DAILY
+    )
+    return {
+        **dict.fromkeys(Kind, _ASKED),
+        content.KIND: Sample(issue, content.SLOTS),
+        notices.KIND: _ALERT,
+    }
