@@ -10,6 +10,7 @@ from flask import Flask
 from newsletter_svc import logs, samples
 from newsletter_svc import settings as settings_module
 from newsletter_svc.auth import letters as auth_letters
+from newsletter_svc.auth import welcoming
 from newsletter_svc.auth.asking import Kind
 from newsletter_svc.auth.passes import Passes
 from newsletter_svc.cli import newsletter
@@ -82,6 +83,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         letters={
             **dict.fromkeys(Kind, link_letters),
             digest_content.KIND: digest_letters,
+            welcoming.KIND: welcoming.WelcomeLetters(composer),
             notices.KIND: alert_letters,
         },
         wanted={**dict.fromkeys(Kind, auth_letters.still_wanted), digest_content.KIND: digest_recipients.still_wanted},

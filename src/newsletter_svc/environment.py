@@ -83,8 +83,13 @@ class Reader:
 
     def folder(self, name: str) -> Path | None:
         value = self.optional(name)
-        if value is None or Path(value).is_dir():
-            return Path(value).absolute() if value else None
+        if value is None:
+            return None
+        try:
+            if Path(value).is_dir():
+                return Path(value).absolute()
+        except (OSError, ValueError):  # A path that is none: too long, or with a NUL in it.
+            pass
         self.problems.append(f"{name}: there is no folder {value!r}.")
         return None
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 from markupsafe import Markup
 
+from newsletter_svc.auth import welcoming
 from newsletter_svc.auth.asking import Kind
 from newsletter_svc.delivery import notices
 from newsletter_svc.digests import content
@@ -80,5 +81,6 @@ def samples() -> Mapping[str, Sample]:
     return {
         **dict.fromkeys(Kind, _ASKED),
         content.KIND: Sample(issue, content.SLOTS),
+        welcoming.KIND: Sample({"name": "Ada", "newsletters": ["Briefing"]}),
         notices.KIND: _ALERT,
     }

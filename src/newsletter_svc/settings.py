@@ -58,6 +58,8 @@ class Settings:
     brand_color: str | None = None
     brand_color_dark: str | None = None
     button_color: str | None = None
+    welcome_mail: bool = False
+    """Whether a new reader gets a mail that says so, besides the one that was confirmed."""
     templates_dir: Path | None = None
     """Files in it take the place of the e-mail templates of the same name."""
     mail_server: str | None = None
@@ -178,6 +180,7 @@ def _read(reader: Reader) -> Settings:
         brand_color=reader.colour("BRAND_COLOR"),
         brand_color_dark=reader.colour("BRAND_COLOR_DARK"),
         button_color=reader.colour("BUTTON_COLOR"),
+        welcome_mail=reader.flag("WELCOME_MAIL", default=False),
         templates_dir=reader.folder("TEMPLATES_DIR"),
         mail_server=reader.optional("MAIL_SERVER"),
         mail_port=reader.whole("MAIL_PORT", 465 if use_ssl else 587 if use_tls else 25, most=65_535),

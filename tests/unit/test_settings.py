@@ -169,6 +169,20 @@ def test_flags_are_understood_in_several_words(word: str, meant: bool) -> None:
         ("MAIL_TIMEOUT", "inf"),
         ("DELIVERY_LEASE_SECONDS", "1e3"),
         ("UNKNOWN_RESEND_SECONDS", "soon"),
+        ("LANGUAGE", "klingon"),
+        ("LANGUAGE", "en-GB-oed-x"),
+        ("BRAND_COLOR", "red"),
+        ("BRAND_COLOR", "#abc"),
+        ("BRAND_COLOR", "#ffcc00"),
+        ("BRAND_COLOR_DARK", "#102030"),
+        ("BUTTON_COLOR", "url(x)"),
+        ("LOGO_URL", "/logo.png"),
+        ("LOGO_URL", "data:image/png;base64,AAAA"),
+        ("LOGO_URL", 'https://x.example/"><script>'),
+        ("LOGO_WIDTH", "2000"),
+        ("TEMPLATES_DIR", "/nowhere/at/all"),
+        ("TEMPLATES_DIR", "x" * 5000),
+        ("WELCOME_MAIL", "perhaps"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
@@ -178,10 +192,33 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 
 @given(value=st.text())
 def test_whatever_stands_in_a_variable_is_a_value_or_a_named_problem(value: str) -> None:
-    for name in ("PUBLIC_URL", "FRONTEND_ORIGINS", "TIMEZONE", "MAIL_PORT", "MAIL_MAX_PER_SECOND", "BOUNCE_ADDRESS"):
+    names = ("PUBLIC_URL", "FRONTEND_ORIGINS", "TIMEZONE", "MAIL_PORT", "MAIL_MAX_PER_SECOND", "BOUNCE_ADDRESS")
+    for name in (*names, "LANGUAGE", "LOGO_URL", "BRAND_COLOR", "TEMPLATES_DIR"):
         with problems_of() as found:
             loaded(**{name: value})
         assert all(name in problem for problem in found)
+
+
+def test_a_brand_colour_that_cannot_be_read_is_refused_with_one_that_can() -> None:
+    [problem] = problems({"SECRET_KEYS": KEY, "BRAND_COLOR": "#FFCC00"})
+    assert "links in #ffcc00 cannot be read on #ffffff" in problem
+    assert "the contrast is 1.4, 4.5 is the least" in problem
+    assert loaded(BRAND_COLOR=problem.removesuffix(".").rpartition(" ")[2]).brand_color is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "language"),
+    [
+        ("de", "de"),
+        ("en_US", "en-US"),
+        ("pt-BR", "pt-BR"),
+        ("zh_Hant", "zh-Hant"),
+        ("de_DE.UTF-8", "de-DE"),
+        ("fr:en", "fr"),
+    ],
+)
+def test_a_language_is_understood_as_programs_write_it(value: str, language: str) -> None:
+    assert loaded(LANGUAGE=value).language == language
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -221,6 +258,7 @@ def test_production_refuses_to_start_without(name: str) -> None:
         ({"SECRET_KEYS": f"{KEY},short"}, "SECRET_KEYS"),
         ({"MAIL_USE_TLS": ""}, "MAIL_USE_TLS"),
         ({"PUBLIC_URL": "http://news.example.org"}, "PUBLIC_URL"),
+        ({"LOGO_URL": "http://news.example.org/logo.png"}, "LOGO_URL"),
     ],
 )
 def test_production_refuses_what_is_unsafe(change: dict[str, str], named: str) -> None:

@@ -69,6 +69,8 @@ class Redeemed:
     subscriber: Subscriber
     session_secret: str
     redirect: str
+    is_first: bool
+    """Whether this proved the address for the first time."""
 
 
 def find(session: Session, token: str, *, keyring: Keyring) -> MagicLink:
@@ -189,6 +191,7 @@ def _use(
     ).one_or_none()
     session.refresh(link)
     subscriber = session.get_one(Subscriber, link.subscriber_id)
+    is_first = first is not None and not subscriber.is_known
     if first is None:
         _take_second_chance(session, link, asker=asker, keyring=keyring, now=now)
     else:
@@ -197,7 +200,7 @@ def _use(
     lifetime = lifetimes.session
     if not sessions.start(session, secret, subscriber_id=subscriber.id, browser=browser, lifetime=lifetime, now=now):
         raise LinkGone(Gone.SIGNED_OUT, link)
-    return Redeemed(Outcome(link.outcome or Outcome.SIGNED_IN), link.id, subscriber, secret, link.redirect)
+    return Redeemed(Outcome(link.outcome or Outcome.SIGNED_IN), link.id, subscriber, secret, link.redirect, is_first)
 
 
 def _take_second_chance(session: Session, link: MagicLink, *, asker: bool, keyring: Keyring, now: datetime) -> None:

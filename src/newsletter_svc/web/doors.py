@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from newsletter_svc import alerts
 from newsletter_svc.alerts import Cause
 from newsletter_svc.audit import Event
-from newsletter_svc.auth import asking, redeeming, sessions
+from newsletter_svc.auth import asking, redeeming, sessions, welcoming
 from newsletter_svc.auth.asking import Withheld
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
@@ -62,6 +62,7 @@ def sign_in_by_code() -> Response:
                 now=now,
             )
             trail.redeemed(session, redeemed)
+            welcome(session, redeemed)
     except redeeming.LinkGone as gone:
         if gone.reason is not redeeming.Gone.WRONG_CODE or wants_json():
             raise
@@ -75,6 +76,12 @@ def _code_page(challenge: str, *, problem: str | None = None, status: int = 202)
     text = messages.sentence(Code.CHECK_EMAIL)
     page = render_template("pages/check_email.html", sentence=text, challenge=challenge, problem=problem)
     return make_response(page, status)
+
+
+def welcome(session: Session, redeemed: redeeming.Redeemed) -> None:
+    """Owe a new reader the mail that says so, where the operator wants one."""
+    if parts().settings.welcome_mail:
+        welcoming.owe_if_first(session, redeemed, message_domain=parts().message_domain, now=utcnow())
 
 
 def let_in(redeemed: redeeming.Redeemed) -> Response:

@@ -60,6 +60,7 @@ def redeem(token: str) -> Response:
                 now=utcnow(),
             )
             trail.redeemed(session, redeemed)
+            doors.welcome(session, redeemed)
     except LinkGone as gone:
         if wants_json():
             raise
