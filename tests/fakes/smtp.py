@@ -104,6 +104,15 @@ class Sink:
         """Forget all orders."""
         self._orders.clear()
 
+    def hang_up(self) -> None:
+        """Close every connection that is open, without a word."""
+
+        async def close_all() -> None:
+            for transport in self.transports:
+                transport.close()
+
+        self._run(close_all())
+
     def wait_for(self, count: int, *, seconds: float = 10) -> list[Received]:
         """Return what was received once that is `count` mails at least."""
         with self._changed:
@@ -199,6 +208,10 @@ class _Conversation(SMTP):
             await super().smtp_DATA(arg)
         if self._carried == self._sink.close_after and self.transport is not None:
             self.transport.close()
+
+    async def smtp_QUIT(self, arg: str) -> None:
+        self._sink.commands.append("QUIT")
+        await super().smtp_QUIT(arg)
 
     async def smtp_RSET(self, arg: str) -> None:
         self._sink.commands.append("RSET")

@@ -285,6 +285,7 @@ def test_a_server_that_stays_away_is_left_alone_ever_longer(
     sender.run_round(Lane.BULK)
     owe(service.database, "bob@example.org")
     refuse_connections(sink)
+    sink.hang_up()  # Also on the connection that waits for a next mail.
     assert sender.run_round(Lane.BULK).pause == timedelta(seconds=5)
 
 

@@ -56,6 +56,8 @@ class LinkLetters:
 
 def newsletter_titles(session: Session, link: MagicLink) -> list[str]:
     """What redeeming this link subscribes to, in words."""
+    if not link.newsletter_ids:
+        return []
     found = select(Newsletter.title).where(Newsletter.id.in_(link.newsletter_ids)).order_by(Newsletter.id)
     return list(session.scalars(found))
 

@@ -4,7 +4,6 @@ The commands are given one by one over `smtplib.SMTP`: its `sendmail` shows a cl
 dot as the same exception, and hides a 421 in DATA.
 """
 
-import contextlib
 import smtplib
 from collections.abc import Callable
 from typing import Self
@@ -16,45 +15,52 @@ from newsletter_svc.mail.failures import (
     ServerUnavailable,
     Stage,
 )
+from newsletter_svc.mail.idle import IdleConnections, leave
 from newsletter_svc.mail.message import OutgoingMessage, nothing
 from newsletter_svc.mail.refusals import NONSENSE, failure_at, too_large
 from newsletter_svc.mail.replies import Reply
 from newsletter_svc.mail.smtp_server import SmtpServer, cause_of
 
 COMMAND_SECONDS = 60
-QUIT_SECONDS = 2
 
 
 class SmtpTransport:
-    """Mail over SMTP, one connection for each `connect`."""
+    """Mail over SMTP. A connection that is done waits a few seconds for the next `connect`, in whatever thread."""
 
     def __init__(self, server: SmtpServer) -> None:
         self._server = server
+        self._idle = IdleConnections()
 
     def connect(self) -> "SmtpConnection":
         """Return a connection, opened by `with`; that raises `ServerUnavailable` or `SenderRefused`."""
-        return SmtpConnection(self._server)
+        return SmtpConnection(self._server, self._idle)
 
 
 class SmtpConnection:
     """A connection that is opened again when the server closes it between two messages."""
 
-    def __init__(self, server: SmtpServer) -> None:
+    def __init__(self, server: SmtpServer, idle: IdleConnections) -> None:
         self._server = server
+        self._idle = idle
         self._smtp: smtplib.SMTP | None = None
         self._has_carried = False
 
     def __enter__(self) -> Self:
-        self._open()
+        self._smtp = self._idle.take()
+        # One that waited is like one that has carried: if the server closed it meanwhile, `send` opens another.
+        self._has_carried = self._smtp is not None
+        if self._smtp is None:
+            self._open()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        # What was accepted stays accepted, whatever the server thinks of QUIT.
-        with contextlib.suppress(OSError):
-            if self._smtp is not None:
-                self._set_timeout(QUIT_SECONDS)
-                self._smtp.docmd("QUIT")
-        self._drop()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._smtp is None:
+            return
+        if kind is None and self._has_carried:
+            self._idle.put(self._smtp)
+        else:
+            leave(self._smtp)
+        self._smtp = None
 
     def send(self, message: OutgoingMessage, *, before_dot: Callable[[], None] = nothing) -> str:
         """Hand over one message and return the server's reply: `250 2.0.0 Ok: queued as 4F1`.

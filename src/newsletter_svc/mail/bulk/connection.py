@@ -5,7 +5,8 @@ from typing import cast
 
 from newsletter_svc.mail.bulk.protocol import Conversation, Wait
 from newsletter_svc.mail.failures import Stage
-from newsletter_svc.mail.smtp import COMMAND_SECONDS, QUIT_SECONDS
+from newsletter_svc.mail.idle import QUIT_SECONDS
+from newsletter_svc.mail.smtp import COMMAND_SECONDS
 from newsletter_svc.mail.smtp_server import cause_of
 
 _BUFFER = 16_384

@@ -13,7 +13,7 @@ from newsletter_svc.mail.bulk.parcels import Feed
 from newsletter_svc.mail.bulk.protocol import Conversation
 from newsletter_svc.mail.bulk.supply import Supply
 from newsletter_svc.mail.failures import DeliveryError, SenderRefused, Stage
-from newsletter_svc.mail.smtp import QUIT_SECONDS
+from newsletter_svc.mail.idle import QUIT_SECONDS
 from newsletter_svc.mail.smtp_server import CONNECT_SECONDS, Security, SmtpServer, cause_of
 
 FIRST_BACKOFF_SECONDS = 1.0
