@@ -90,8 +90,8 @@ def paragraphs_for(size: int, measure: Callable[[int], int]) -> int:
 
 def _mail_size(database: Database, settings: Settings, paragraphs: int) -> int:
     """The octets of the mail that `digest preview` would show; nothing is stored."""
-    press, now = Press(Composer(settings), settings.message_domain), utcnow()
     links = Links(settings, Keyring(settings.secret_keys, environment=settings.env))
+    press, now = Press(Composer(settings), settings.message_domain, links), utcnow()
     with database.reading() as session:
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
         store.add(session, drafts(paragraphs), newsletter_id=newsletter.id, base_url=settings.public_url, now=now)

@@ -10,9 +10,14 @@ from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.articles.models import Article
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
+from newsletter_svc.digests.issues import Press
+from newsletter_svc.links import Links
+from newsletter_svc.mail.compose import Composer
+from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.subscribers.models import Subscriber
+from newsletter_svc.tokens import Keyring
 
 PUBLIC_URL = "https://news.example"
 DRAFT = ArticleDraft(
@@ -47,3 +52,9 @@ def fill(database: Database, *titles: str, readers: int = 0) -> None:
         make_articles(session, *titles, now=now)
         for number in range(readers):
             make_reader(session, f"reader{number}@example.org", now=now)
+
+
+def make_press(settings: Settings) -> Press:
+    """What issues are made with, without the rest of the service."""
+    links = Links(settings, Keyring(settings.secret_keys, environment=settings.env))
+    return Press(Composer(settings), settings.message_domain, links)

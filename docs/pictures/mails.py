@@ -22,9 +22,11 @@ from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.db import Database
 from newsletter_svc.digests import content, editions, preview
 from newsletter_svc.digests.issues import Press
+from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
+from newsletter_svc.tokens import Keyring
 
 HERE = Path(__file__).parent
 MEDIA = HERE.parents[1] / "src/newsletter_svc/web/static/media"
@@ -124,7 +126,8 @@ def issue(settings: Settings, drafts: list[ArticleDraft] | tuple[ArticleDraft, .
             briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
             store.add(session, drafts, newsletter_id=briefing.id, base_url=SITE, now=NOW)
             editions.edition_of(session, briefing.id, tz=settings.timezone, now=NOW)
-            press = Press(composer, "example.org")
+            links = Links(settings, Keyring(settings.secret_keys, environment=settings.env))
+            press = Press(composer, "example.org", links)
             made = preview.upcoming(session, briefing, tz=settings.timezone, press=press, now=NOW)
         database.dispose()
     return composer.fill(made.rendered, {"unsubscribe_url": f"{SITE}/unsubscribe/x"}).html if made else ""

@@ -10,7 +10,7 @@
     ├── auth.api_keys.BadApiKey, MissingScope
     ├── limits.limiter.OverLimit        too often: PeerOverLimit, ServiceOverLimit, CodesLocked
     ├── digests.calendar.BadSchedule
-    ├── digests.content.NothingRenders  every article of an issue is broken, or its template is
+    ├── digests.rendering.NothingRenders  every article of an issue is broken, or its template is
     ├── digests.letter.UnknownDigest    no issue with this number
     ├── mail.message.UnsendableMessage  no correct mail can be made of these values
     ├── mail.bulk.signing.SigningFailed the processes that sign mail are gone

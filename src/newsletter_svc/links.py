@@ -1,5 +1,7 @@
 """Absolute addresses of this service, made from the settings and never from a request."""
 
+from urllib.parse import urlencode
+
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring, Purpose
 
@@ -18,7 +20,24 @@ class Links:
     def magic_link(self, token: str) -> str:
         return self.absolute(f"/magic-link/{token}")
 
+    def digest(self, public_id: str) -> str:
+        """Where an issue is read in a browser: the same address for every reader, without any power."""
+        return self.absolute(f"/digests/{public_id}")
+
+    def archive(self, *, slug: str | None = None, page: int = 1) -> str:
+        """The list of past issues, of one newsletter or of all."""
+        return self.absolute(f"/digests/{_query(newsletter=slug, page=page if page > 1 else None)}")
+
+    def feed(self, *, slug: str | None = None, page: int = 1) -> str:
+        """The same as an Atom feed."""
+        return self.absolute(f"/digests/feed.atom{_query(newsletter=slug, page=page if page > 1 else None)}")
+
     def unsubscribe(self, *, subscriber_id: int, newsletter_id: int) -> str:
         """Good for years, for this one newsletter, and for nothing else (RFC 8058 3.1 wants it to stand alone)."""
         token = self._keyring.issue(Purpose.UNSUBSCRIBE, [subscriber_id, newsletter_id])
         return self.absolute(f"/unsubscribe/{token}")
+
+
+def _query(**given: str | int | None) -> str:
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    return f"?{query}" if query else ""

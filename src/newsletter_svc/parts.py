@@ -6,6 +6,7 @@ from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.passes import Passes
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.digests.issues import Press
 from newsletter_svc.jobs.waking import Waker
 from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
@@ -36,6 +37,11 @@ class Parts:
     def lifetimes(self) -> Lifetimes:
         """How long links and sessions live."""
         return Lifetimes.of(self.settings)
+
+    @property
+    def press(self) -> Press:
+        """What issues are made with."""
+        return Press(self.composer, self.message_domain, self.links)
 
     @property
     def message_domain(self) -> str:

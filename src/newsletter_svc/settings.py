@@ -103,6 +103,8 @@ class Settings:
     """How long a session lives after its reader was last seen."""
     session_max_days: int = 365
     audit_retention_days: int = 180
+    archive: bool = False
+    """Whether everybody may see which issues there have been."""
 
     @property
     def is_production(self) -> bool:
@@ -215,6 +217,7 @@ def _read(reader: Reader) -> Settings:
         session_days=reader.whole("SESSION_DAYS", Settings.session_days, most=MOST_DAYS),
         session_max_days=reader.whole("SESSION_MAX_DAYS", Settings.session_max_days, most=MOST_DAYS),
         audit_retention_days=reader.whole("AUDIT_RETENTION_DAYS", Settings.audit_retention_days, most=MOST_DAYS),
+        archive=reader.flag("ARCHIVE", default=False),
     )
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters
 from tests.e2e.conftest import Start
@@ -39,7 +38,7 @@ def owe_an_issue(parts: Parts, title: str) -> None:
     with parts.database.transaction() as session:
         make_articles(session, title, now=utcnow())
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        press = Press(parts.composer, parts.message_domain)
+        press = parts.press
         run = runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
     assert run.recipients == READERS
 

@@ -12,7 +12,6 @@ from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.links import Links
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
@@ -141,7 +140,7 @@ def test_what_is_queued_already_is_not_sent(client: FlaskClient, parts: Parts, i
         make_reader(session, "bob@example.org", now=utcnow())
         make_articles(session, "One", "Two", now=utcnow())
         newsletter = newsletters.get(session, "briefing")
-        press = Press(parts.composer, parts.message_domain)
+        press = parts.press
         runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
     assert client.post(path, data=ONE_CLICK).status_code == 200
     assert [str(mail.message["To"]) for mail in inbox.all()] == ["bob@example.org"]
@@ -156,7 +155,7 @@ def test_the_address_in_a_digest_is_the_one_that_works(client: FlaskClient, part
     with parts.database.transaction() as session:
         make_reader(session, ADA, now=utcnow())
         make_articles(session, "One", now=utcnow())
-        press = Press(parts.composer, parts.message_domain)
+        press = parts.press
         runs.send_now(session, newsletters.get(session, "briefing"), tz="Europe/London", press=press, now=utcnow())
     mail = inbox.newest()
     header = str(mail.message["List-Unsubscribe"])

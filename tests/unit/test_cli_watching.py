@@ -13,7 +13,6 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, MailingState, Status
 from newsletter_svc.digests import runs, steering
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.progress import Progress
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters
@@ -25,7 +24,7 @@ def publish(parts: Parts, *, readers: int) -> int:
     fill(parts.database, "One", readers=readers)
     with parts.database.transaction() as session:
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        press = Press(parts.composer, parts.message_domain)
+        press = parts.press
         run = runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
     assert run.digest_id is not None
     return run.digest_id

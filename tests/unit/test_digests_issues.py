@@ -13,17 +13,17 @@ from newsletter_svc.articles.models import Article
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, Lane, Status
 from newsletter_svc.digests import editions
-from newsletter_svc.digests.content import NothingRenders, render_issue
 from newsletter_svc.digests.issues import NothingNew, Press, Published, publish
 from newsletter_svc.digests.models import Digest, DigestArticle, Edition
-from newsletter_svc.mail.compose import Composer
+from newsletter_svc.digests.rendering import Heading, NothingRenders, render_issue
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters, subscriptions
 from newsletter_svc.subscribers.models import SubscriptionStatus
-from tests.factories import make_articles, make_reader
+from tests.factories import make_articles, make_press, make_reader
 
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
+HEADING = Heading("Briefing", NOW.date(), web_url="https://news.example/digests/1")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def session(database: Database) -> Iterator[Session]:
 
 @pytest.fixture
 def press(settings: Settings) -> Press:
-    return Press(Composer(settings), settings.message_domain)
+    return make_press(settings)
 
 
 @pytest.fixture
@@ -210,11 +210,12 @@ def test_an_article_that_cannot_be_rendered_is_left_out_and_the_others_go(
     session.expunge(poisoned)
     poisoned.title = "Half a character: \ud83d"
 
-    rendered, in_it = render_issue(press.composer, edition, [poisoned, good], title="Briefing", day=NOW.date())
+    issue = render_issue(press.composer, edition, [poisoned, good], heading=HEADING)
 
-    assert in_it == [good]
-    assert "Half a character" not in rendered.text
-    assert rendered.subject.isprintable()
+    assert issue.articles == [good]
+    assert "Half a character" not in issue.mail.text
+    assert "Half a character" not in issue.page
+    assert issue.mail.subject.isprintable()
 
 
 def test_when_nothing_renders_no_issue_is_made_of_nothing(session: Session, edition: Edition, press: Press) -> None:
@@ -223,7 +224,7 @@ def test_when_nothing_renders_no_issue_is_made_of_nothing(session: Session, edit
     poisoned.title = "Half a character: \ud83d"
 
     with pytest.raises(NothingRenders) as caught:
-        render_issue(press.composer, edition, [poisoned], title="Briefing", day=NOW.date())
+        render_issue(press.composer, edition, [poisoned], heading=HEADING)
 
     assert caught.value.article_ids == [poisoned.id]
 

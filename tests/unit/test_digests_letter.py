@@ -9,7 +9,6 @@ from newsletter_svc.articles import store
 from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Lane, Status
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.letter import UnknownDigest, load_issue, sender_id
 from newsletter_svc.digests.runs import Outcome, send_now
 from newsletter_svc.parts import Parts
@@ -32,8 +31,7 @@ SENTENCES = (
 def publish(parts: Parts) -> int:
     with parts.database.transaction() as session:
         newsletter = newsletters.get(session, "briefing")
-        press = Press(parts.composer, parts.message_domain)
-        run = send_now(session, newsletter, tz="Europe/London", press=press, now=NOW)
+        run = send_now(session, newsletter, tz="Europe/London", press=parts.press, now=NOW)
     assert run.outcome == Outcome.PUBLISHED
     assert run.digest_id is not None
     return run.digest_id

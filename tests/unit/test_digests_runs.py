@@ -16,10 +16,9 @@ from newsletter_svc.digests.calendar import Frequency, Schedule, Weekday
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.models import Digest, DigestArticle, Edition, EditionRun
 from newsletter_svc.digests.runs import Outcome, Run, run_due, send_now
-from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
-from tests.factories import make_articles, make_reader
+from tests.factories import make_articles, make_press, make_reader
 
 MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TUESDAY = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
@@ -30,7 +29,7 @@ WEEKLY = Schedule(time(7), "Europe/London", Weekday.TUESDAY)
 
 @pytest.fixture
 def press(settings: Settings) -> Press:
-    return Press(Composer(settings), settings.message_domain)
+    return make_press(settings)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from newsletter_svc.cli.showing import display
 from newsletter_svc.cli.watching import send_and_wait
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.listening import refuse_taken
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import addresses, newsletters, people, subscriptions
@@ -59,7 +58,7 @@ def _load(parts: Parts) -> None:
 
 
 def _send(parts: Parts) -> None:
-    press = Press(parts.composer, parts.message_domain)
+    press = parts.press
     with parts.database.transaction() as session:
         briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
         run = runs.send_now(session, briefing, tz=parts.settings.timezone, press=press, now=utcnow())

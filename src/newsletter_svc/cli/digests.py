@@ -13,7 +13,7 @@ from newsletter_svc.cli.program import with_parts
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import preview as previews
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press, chosen_digest_id
+from newsletter_svc.digests.issues import chosen_digest_id
 from newsletter_svc.digests.letter import load_issue
 from newsletter_svc.digests.preview import Format
 from newsletter_svc.digests.progress import report
@@ -41,7 +41,7 @@ for command in (sending.send, steering.pause, steering.resume, steering.cancel):
 @with_parts
 def preview(parts: Parts, slug: str, digest_id: int | None, format_: str, output: Path | None) -> None:
     """Show what `send` would send now, or what an issue looks like; nothing is sent or stored."""
-    press = Press(parts.composer, parts.message_domain)
+    press = parts.press
     with parts.database.reading() as session:
         if digest_id is None:
             newsletter = newsletters.get(session, slug)
@@ -87,7 +87,7 @@ def status(parts: Parts, slug: str, number: int | None, as_json: bool) -> None:
 @with_parts
 def run_due(parts: Parts, as_json: bool) -> None:
     """Make every issue that is due. For cron: calling it twice does nothing twice."""
-    results = runs.run_due(parts.database, press=Press(parts.composer, parts.message_domain), now=utcnow())
+    results = runs.run_due(parts.database, press=parts.press, now=utcnow())
     parts.wake()
     if as_json:
         click.echo(json.dumps([asdict(run) for run in results]))

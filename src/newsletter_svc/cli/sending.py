@@ -14,7 +14,7 @@ from newsletter_svc.cli.watching import send_and_wait
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import MailingState
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press, latest_digest_id
+from newsletter_svc.digests.issues import latest_digest_id
 from newsletter_svc.digests.progress import Report, report
 from newsletter_svc.digests.runs import Outcome, Run
 from newsletter_svc.parts import Parts
@@ -50,7 +50,7 @@ def send(parts: Parts, slug: str, wait: bool, as_json: bool) -> None:
 
 def _make_issue(parts: Parts, slug: str) -> tuple[Run, int | None]:
     """What became of it, and the newsletter's latest issue, which may be an earlier one."""
-    press = Press(parts.composer, parts.message_domain)
+    press = parts.press
     with parts.database.transaction() as session:
         newsletter = newsletters.get(session, slug)
         run = runs.send_now(session, newsletter, tz=parts.settings.timezone, press=press, now=utcnow())

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.digests import editions, recipients
 from newsletter_svc.digests.calendar import Slot
-from newsletter_svc.digests.content import render_issue
 from newsletter_svc.digests.letter import UnknownDigest
-from newsletter_svc.digests.models import Digest, DigestArticle, Edition
+from newsletter_svc.digests.models import Digest, DigestArticle, Edition, WebVersion
+from newsletter_svc.digests.rendering import Heading, RenderedIssue, render_issue
+from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
-from newsletter_svc.mail.message import Rendered
 from newsletter_svc.subscribers.models import Newsletter
 
 log = structlog.get_logger()
@@ -23,10 +23,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Press:
-    """What issues are made with: the templates, and the domain that stands in Message-IDs."""
+    """What issues are made with: the templates, the domain that stands in Message-IDs, and our addresses."""
 
     composer: Composer
     message_domain: str
+    links: Links
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,21 @@ def publish(
         return NothingNew()
     newsletter = session.get_one(Newsletter, edition.newsletter_id)
     day = slot.date if slot else local_date(edition, now)
-    rendered, carried = render_issue(press.composer, edition, articles, title=newsletter.title, day=day)
-    digest = _freeze(session, edition, rendered, slot_date=slot.date if slot else None, now=now)
+    public_id = secrets.token_urlsafe(18)
+    heading = Heading(newsletter.title, day, web_url=press.links.digest(public_id))
+    issue = render_issue(press.composer, edition, articles, heading=heading)
+    digest = _freeze(session, edition, issue, public_id=public_id, slot_date=slot.date if slot else None, now=now)
     session.add_all(
         DigestArticle(digest_id=digest.id, edition_id=edition.id, article_id=article.id, position=position)
-        for position, article in enumerate(carried, 1)
+        for position, article in enumerate(issue.articles, 1)
     )
     session.flush()
     readers = recipients.enqueue(
         session, digest, newsletter_id=newsletter.id, message_domain=press.message_domain, now=now
     )
-    log.info("digest_published", digest=digest.id, edition=edition.id, articles=len(carried), recipients=readers)
-    return Published(digest.id, articles=len(carried), skipped=len(articles) - len(carried), recipients=readers)
+    log.info("digest_published", digest=digest.id, edition=edition.id, articles=len(issue.articles), recipients=readers)
+    skipped = len(articles) - len(issue.articles)
+    return Published(digest.id, articles=len(issue.articles), skipped=skipped, recipients=readers)
 
 
 def latest_digest_id(session: Session, newsletter_id: int) -> int | None:
@@ -88,16 +92,20 @@ def local_date(edition: Edition, now: datetime) -> date:
     return now.astimezone(ZoneInfo(edition.tz)).date()
 
 
-def _freeze(session: Session, edition: Edition, rendered: Rendered, *, slot_date: date | None, now: datetime) -> Digest:
+def _freeze(
+    session: Session, edition: Edition, issue: RenderedIssue, *, public_id: str, slot_date: date | None, now: datetime
+) -> Digest:
     digest = Digest(
-        public_id=secrets.token_urlsafe(18),
+        public_id=public_id,
         edition_id=edition.id,
         slot_date=slot_date,
-        subject=rendered.subject,
-        text_body=rendered.text,
-        html_body=rendered.html,
+        subject=issue.mail.subject,
+        text_body=issue.mail.text,
+        html_body=issue.mail.html,
         created_at=now,
     )
     session.add(digest)
+    session.flush()
+    session.add(WebVersion(digest_id=digest.id, html=issue.page))
     session.flush()
     return digest

@@ -60,6 +60,18 @@ class Digest(Base):
     created_at: Mapped[datetime]
 
 
+class WebVersion(Base):
+    """An issue as browsers show it: all of it, without a reader's own parts, and frozen as the mail is.
+
+    A table of its own, since whoever sends reads the digest often and this never. Issues of before have none.
+    """
+
+    __tablename__ = "web_versions"
+
+    digest_id: Mapped[int] = mapped_column(ForeignKey("digests.id", ondelete="CASCADE"), primary_key=True)
+    html: Mapped[str] = mapped_column(Text)
+
+
 class DigestArticle(Base):
     """An article in an issue. An edition carries each article once."""
 

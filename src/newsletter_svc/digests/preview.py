@@ -7,14 +7,15 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.digests import editions, letter
 from newsletter_svc.digests.calendar import Frequency
-from newsletter_svc.digests.content import render_issue
 from newsletter_svc.digests.issues import Press, local_date
 from newsletter_svc.digests.letter import Issue
 from newsletter_svc.digests.models import Edition
+from newsletter_svc.digests.rendering import Heading, render_issue
 from newsletter_svc.links import Links
 from newsletter_svc.mail.message import Mailbox
 from newsletter_svc.subscribers.models import Newsletter
 
+PREVIEW = "preview"
 _READER = Mailbox("reader@example.org", "A Reader")
 
 
@@ -34,13 +35,15 @@ def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press,
     if not articles:
         return None
     day = local_date(edition, now)
-    rendered, _ = render_issue(press.composer, edition, articles, title=newsletter.title, day=day)
+    # It has no address yet; this one leads nowhere, as the link to unsubscribe does.
+    heading = Heading(newsletter.title, day, web_url=press.links.digest(PREVIEW))
+    rendered = render_issue(press.composer, edition, articles, heading=heading).mail
     return Issue(digest_id=0, newsletter_id=newsletter.id, newsletter_slug=newsletter.slug, rendered=rendered)
 
 
 def show(issue: Issue, wanted: Format, *, press: Press, links: Links, now: datetime) -> bytes:
     """The issue as a reader would get it, but for the link to unsubscribe, which leads nowhere."""
-    values = {"unsubscribe_url": links.absolute("/unsubscribe/preview")}
+    values = {"unsubscribe_url": links.absolute(f"/unsubscribe/{PREVIEW}")}
     preview = press.composer.fill(issue.rendered, values)
     if wanted is Format.HTML:
         return preview.html.encode()

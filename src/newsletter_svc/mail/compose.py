@@ -48,6 +48,10 @@ class Composer:
         text = filters.tidy(self._render_part(kind, "body.txt", context))
         return Rendered(subject, text, self._inliner.inline(self._render_part(kind, "body.html", context)))
 
+    def render_page(self, kind: str, name: str, context: Mapping[str, Any]) -> str:
+        """Return one more page of a kind, for browsers; it has no slots. Raises what `render` raises."""
+        return self._inliner.inline(self._render_part(kind, name, context))
+
     def render_with_slots(self, kind: str, context: Mapping[str, Any], names: Iterable[str]) -> Rendered:
         """Render once for all readers; `names` are the parts that `fill` gives each of them, such as `unsubscribe_url`.
 

@@ -7,7 +7,6 @@ from flask import Blueprint, Response, jsonify, request
 from newsletter_svc.auth import api_keys
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.runs import Outcome
 from newsletter_svc.web import trail
 from newsletter_svc.web.state import parts
@@ -20,7 +19,7 @@ def run_due() -> Response:
     """Make every issue that is due: cron over HTTP. Calling it twice does nothing twice."""
     service, now = parts(), utcnow()
     _authorise("digests:send")
-    results = runs.run_due(service.database, press=Press(service.composer, service.message_domain), now=now)
+    results = runs.run_due(service.database, press=service.press, now=now)
     service.wake()
     response = jsonify({"runs": [asdict(run) for run in results]})
     if any(run.outcome is Outcome.FAILED for run in results):

@@ -7,7 +7,6 @@ from newsletter_svc import demo as samples
 from newsletter_svc.articles import importing, store
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
-from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.runs import Outcome, Run
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web import forgery
@@ -40,7 +39,7 @@ def _send_next(session: Session) -> Run:
         stored = store.add(session, drafts, newsletter_id=newsletter.id, base_url=service.settings.public_url, now=now)
         if any(each.outcome == store.Outcome.CREATED for each in stored):
             break
-    press = Press(service.composer, service.message_domain)
+    press = service.press
     return runs.send_now(session, newsletter, tz=service.settings.timezone, press=press, now=now)
 
 

@@ -15,6 +15,7 @@ class Tag(StrEnum):
 
     SIGN_IN = "Signing in"
     READER = "The signed-in reader"
+    ISSUES = "Past issues"
     UNSUBSCRIBE = "Leaving"
     SERVICE = "The service itself"
     OPERATORS = "Operators"
@@ -70,6 +71,7 @@ _SIGNED_IN = {
     303: Ending("Signed in: a browser goes back to the frontend.", headers=("Location", "Set-Cookie")),
 }
 _LINK_GONE = Ending("This link no longer works; where it was one of ours, with a button for a new one.", is_page=True)
+_ARCHIVE_QUERIES = {"newsletter": "The slug of one newsletter.", "page": "Which page; the first is 1."}
 _SIGNED_OUT = {204: Ending("Signed out.")}
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -166,6 +168,26 @@ OPERATIONS: Mapping[str, Operation] = {
         Tag.READER,
         "The public keys of passes",
         {200: Ending("The keys.", answers.KeySet)},
+    ),
+    "issues.web_version": Operation(
+        Tag.ISSUES,
+        "One issue in the browser, the same for everybody",
+        {200: Ending("The issue.", is_page=True)},
+        refusals=frozenset({404, 503}),
+    ),
+    "issues.past_issues": Operation(
+        Tag.ISSUES,
+        "The list of past issues, newest first; not found unless ARCHIVE is on",
+        {200: Ending("A page of the list.", is_page=True)},
+        refusals=frozenset({404, 503}),
+        queries=_ARCHIVE_QUERIES,
+    ),
+    "issues.feed": Operation(
+        Tag.ISSUES,
+        "The same as an Atom feed (RFC 4287, RFC 5005); not found unless ARCHIVE is on",
+        {200: Ending("A page of the feed, as `application/atom+xml`.")},
+        refusals=frozenset({404, 503}),
+        queries=_ARCHIVE_QUERIES,
     ),
     "unsubscribing.look": Operation(
         Tag.UNSUBSCRIBE,
