@@ -97,4 +97,4 @@ def _mail_size(database: Database, settings: Settings, paragraphs: int) -> int:
         store.add(session, drafts(paragraphs), newsletter_id=newsletter.id, base_url=settings.public_url, now=now)
         issue = preview.upcoming(session, newsletter, tz=settings.timezone, press=press, now=now)
         assert issue is not None
-        return len(preview.show(issue, preview.Format.EML, press=press, links=links, now=now))
+        return len(preview.show(issue, preview.Format.EML, press=press, now=now))

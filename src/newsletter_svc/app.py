@@ -41,6 +41,7 @@ from newsletter_svc.web import (
     messages,
     openapi,
     passes,
+    previews,
     protection,
     sessions,
     site,
@@ -98,6 +99,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         passes=Passes(settings, keyring),
         limits=Limits(settings, database=database, keyring=keyring),
         signer=mail.signer,
+        mail=mail,
         sender=sender,
         wake=Waker(settings.wake_pipe),
     )
@@ -123,6 +125,7 @@ def _register_pages(app: Flask) -> None:
         issues.issues,
         api.api,
         passes.passes,
+        previews.previews,
         openapi.openapi,
     ):
         app.register_blueprint(blueprint)

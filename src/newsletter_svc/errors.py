@@ -15,6 +15,7 @@
     ├── mail.message.UnsendableMessage  no correct mail can be made of these values
     ├── mail.bulk.signing.SigningFailed the processes that sign mail are gone
     ├── mail.slots.LostSlot             a personal part of a digest that is printed nowhere or has no value
+    ├── web.previews.PreviewOver        the address of a preview was good for an hour
     └── mail.failures.DeliveryError     why a mail was not accepted; the tree of reasons stands in that module
 
 `web/errors.py` holds the one table from these classes to HTTP.

@@ -1,5 +1,6 @@
 """Absolute addresses of this service, made from the settings and never from a request."""
 
+from datetime import datetime
 from urllib.parse import urlencode
 
 from newsletter_svc.settings import Settings
@@ -23,6 +24,11 @@ class Links:
     def digest(self, public_id: str) -> str:
         """Where an issue is read in a browser: the same address for every reader, without any power."""
         return self.absolute(f"/digests/{public_id}")
+
+    def preview(self, *, digest_id: int | None, newsletter_id: int, until: datetime) -> str:
+        """The preview page of an issue, or of the newsletter's next one; whoever has the address may look."""
+        token = self._keyring.issue(Purpose.PREVIEW, [digest_id, newsletter_id, int(until.timestamp())])
+        return self.absolute(f"/preview/{token}")
 
     def archive(self, *, slug: str | None = None, page: int = 1) -> str:
         """The list of past issues, of one newsletter or of all."""

@@ -12,6 +12,7 @@ from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.dkim import Signer
+from newsletter_svc.mail.transport import Transport
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 
@@ -29,6 +30,8 @@ class Parts:
     limits: Limits
     signer: Signer | None
     """Signs every mail; None where no DKIM key is set."""
+    mail: Transport
+    """The way out, for what is sent past the ledger."""
     sender: Sender
     wake: Waker
     """Tell the senders of this machine, in whatever process they run, that something is due."""

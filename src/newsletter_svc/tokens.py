@@ -18,6 +18,7 @@ class Purpose(StrEnum):
 
     MAGIC_LINK = "magic-link"
     UNSUBSCRIBE = "unsubscribe"
+    PREVIEW = "preview"
 
 
 class BadToken(NewsletterError):

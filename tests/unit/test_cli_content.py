@@ -1,6 +1,7 @@
 """The commands of editors and of cron: articles, newsletters, digests; exit codes and what they print."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import func, select, update
 
+from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.digests.models import Digest, Edition
@@ -137,8 +139,20 @@ def test_preview_of_an_issue_shows_it_as_it_was_made(run: Run, database: Databas
     before = run("digest", "preview").output
     succeed(run("digest", "send"))
 
-    assert run("digest", "preview", "--digest", "1").output == before
+    made = run("digest", "preview", "--digest", "1").output
+    # Its address in the browser is known once it is made.
+    assert re.sub(r"/digests/[\w-]{24}", "/digests/preview", made) == before
     assert "nothing to preview" in run("digest", "preview").stderr
+
+
+def test_preview_prints_the_address_of_a_page(run: Run, database: Database, settings: Settings) -> None:
+    fill(database, "One")
+
+    address = succeed(run("digest", "preview", "--open")).strip()
+
+    assert address.startswith(f"{settings.public_url}/preview/")
+    client = create_app(settings).test_client()
+    assert "One" in client.get(address.removeprefix(settings.public_url)).text
 
 
 def test_run_due_twice_makes_one_issue(run: Run, database: Database) -> None:

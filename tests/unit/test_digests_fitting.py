@@ -143,7 +143,7 @@ def test_every_reader_gets_less_than_what_was_measured(session: Session, edition
     issue = preview.upcoming(session, newsletter, tz="Europe/London", press=press, now=NOW)
     assert issue is not None
 
-    raw = preview.show(issue, Format.EML, press=press, links=press.links, now=NOW)
+    raw = preview.show(issue, Format.EML, press=press, now=NOW)
 
     part = message_from_bytes(raw).get_payload()[1]  # type: ignore[index]
     encoded = str(part.get_payload())  # type: ignore[union-attr]

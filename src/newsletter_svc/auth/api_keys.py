@@ -15,7 +15,7 @@ from newsletter_svc.errors import NewsletterError
 from newsletter_svc.tokens import fingerprint
 
 PREFIX = "nsk_"
-SCOPES = ("digests:send",)
+SCOPES = ("digests:read", "digests:send", "digests:test")
 """Every scope that some door asks for."""
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from newsletter_svc import alerts
-from newsletter_svc.cli import alerting, reporting, sending, steering
+from newsletter_svc.cli import alerting, proofing, reporting, sending, steering
 from newsletter_svc.cli.options import issue_number, json_option, newsletter_option, number_argument
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import preview as previews
 from newsletter_svc.digests import runs
 from newsletter_svc.digests.issues import chosen_digest_id
-from newsletter_svc.digests.letter import load_issue
 from newsletter_svc.digests.preview import Format
 from newsletter_svc.digests.progress import report
 from newsletter_svc.digests.runs import Outcome
@@ -27,7 +26,7 @@ def digest() -> None:
     """Preview, send and follow issues."""
 
 
-for command in (sending.send, steering.pause, steering.resume, steering.cancel):
+for command in (proofing.test, sending.send, steering.pause, steering.resume, steering.cancel):
     digest.add_command(command)
 
 
@@ -36,22 +35,26 @@ for command in (sending.send, steering.pause, steering.resume, steering.cancel):
 @click.option(
     "--digest", "digest_id", type=issue_number, metavar="NUMBER", help="An issue that was made, by its number."
 )
+@click.option("--open", "as_address", is_flag=True, help="Print the address of a page that shows it, for an hour.")
 @click.option("--format", "format_", type=click.Choice([each.value for each in Format]), default=Format.HTML.value)
 @click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="A file to write.")
 @with_parts
-def preview(parts: Parts, slug: str, digest_id: int | None, format_: str, output: Path | None) -> None:
+def preview(
+    parts: Parts, slug: str, digest_id: int | None, as_address: bool, format_: str, output: Path | None
+) -> None:
     """Show what `send` would send now, or what an issue looks like; nothing is sent or stored."""
-    press = parts.press
+    now, tz = utcnow(), parts.settings.timezone
     with parts.database.reading() as session:
-        if digest_id is None:
-            newsletter = newsletters.get(session, slug)
-            found = previews.upcoming(session, newsletter, tz=parts.settings.timezone, press=press, now=utcnow())
-        else:
-            found = load_issue(session, digest_id)
+        newsletter = newsletters.get(session, slug)
+        found = previews.chosen(session, newsletter, digest_id, tz=tz, press=parts.press, now=now)
     if found is None:
         click.echo(f"{slug}: nothing new, so there is nothing to preview.", err=True)
         return
-    content = previews.show(found, Format(format_), press=press, links=parts.links, now=utcnow())
+    if as_address:
+        until = now + previews.ADDRESS_LIVES
+        click.echo(parts.links.preview(digest_id=digest_id, newsletter_id=found.newsletter_id, until=until))
+        return
+    content = previews.show(found, Format(format_), press=parts.press, now=now)
     if output is None:
         click.echo(content, nl=False)
     else:

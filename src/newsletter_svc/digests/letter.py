@@ -66,7 +66,9 @@ class DigestLetters:
         return latest
 
 
-def compile_issue(issue: Issue, *, composer: Composer, mail_domain: str) -> CompiledLetter:
+def compile_issue(
+    issue: Issue, *, composer: Composer, mail_domain: str, extra_headers: tuple[tuple[str, str], ...] = ()
+) -> CompiledLetter:
     """The issue as octets, with holes for what differs from reader to reader."""
     unsubscribe_url = slots.place("unsubscribe_url")
     headers = (
@@ -76,6 +78,7 @@ def compile_issue(issue: Issue, *, composer: Composer, mail_domain: str) -> Comp
         # RFC 2919: constant for the newsletter, also when its title or our web address changes.
         ("List-Id", f"<{issue.newsletter_slug}.{mail_domain}>"),
         ("Feedback-ID", f"{issue.digest_id}:{issue.newsletter_slug}:{KIND}:{sender_id(mail_domain)}"),
+        *extra_headers,
     )
     return composer.compile(issue.rendered, stream=Stream.DIGEST, headers=headers)
 

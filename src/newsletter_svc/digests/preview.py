@@ -1,6 +1,6 @@
 """Issues for editors' eyes: what would be sent now, or what an issue that was made looks like."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from newsletter_svc.mail.message import Mailbox
 from newsletter_svc.subscribers.models import Newsletter
 
 PREVIEW = "preview"
+ADDRESS_LIVES = timedelta(hours=1)
 _READER = Mailbox("reader@example.org", "A Reader")
 
 
@@ -23,6 +24,15 @@ class Format(StrEnum):
     HTML = "html"
     TEXT = "text"
     EML = "eml"
+
+
+def chosen(
+    session: Session, newsletter: Newsletter, digest_id: int | None, *, tz: str, press: Press, now: datetime
+) -> Issue | None:
+    """The issue with this number, or the newsletter's next one where none is named. Raises UnknownDigest."""
+    if digest_id is not None:
+        return letter.load_issue(session, digest_id)
+    return upcoming(session, newsletter, tz=tz, press=press, now=now)
 
 
 def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press, now: datetime) -> Issue | None:
@@ -41,14 +51,19 @@ def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press,
     return Issue(digest_id=0, newsletter_id=newsletter.id, newsletter_slug=newsletter.slug, rendered=rendered)
 
 
-def show(issue: Issue, wanted: Format, *, press: Press, links: Links, now: datetime) -> bytes:
+def values(links: Links) -> dict[str, str]:
+    """What stands in the slots of a copy that is nobody's: addresses that lead nowhere."""
+    return {"unsubscribe_url": links.absolute(f"/unsubscribe/{PREVIEW}")}
+
+
+def show(issue: Issue, wanted: Format, *, press: Press, now: datetime) -> bytes:
     """The issue as a reader would get it, but for the link to unsubscribe, which leads nowhere."""
-    values = {"unsubscribe_url": links.absolute(f"/unsubscribe/{PREVIEW}")}
-    preview = press.composer.fill(issue.rendered, values)
+    given = values(press.links)
+    preview = press.composer.fill(issue.rendered, given)
     if wanted is Format.HTML:
         return preview.html.encode()
     if wanted is Format.TEXT:
         return preview.text.encode()
     compiled = letter.compile_issue(issue, composer=press.composer, mail_domain=press.message_domain)
     message_id = f"<preview@{press.message_domain}>"
-    return compiled.join(recipient=_READER, message_id=message_id, date=now, values=values)
+    return compiled.join(recipient=_READER, message_id=message_id, date=now, values=given)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
 from newsletter_svc.web.messages import Code
 
@@ -127,6 +128,12 @@ class Readiness(Answer):
     problems: list[str]
     alerts: list[CurrentAlert]
     """What the operator must look at, although requests are served."""
+
+
+class Copies(Answer):
+    """What became of every test copy."""
+
+    copies: list[Proof]
 
 
 class Runs(Answer):

@@ -6,11 +6,14 @@ from flask import request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
+from newsletter_svc.digests import proofs
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers import addresses
 from newsletter_svc.subscribers.addresses import Address, BadAddress
 
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", ""})
+LISTS = frozenset({"newsletters", "addresses"})
+"""The fields of which a form may have several."""
 MAX_NAME = 200
 
 
@@ -69,6 +72,29 @@ class OneTimeCode(BaseModel):
     """Six digits from the mail."""
 
 
+class Testing(BaseModel):
+    """The body of `/api/digests/.../test`."""
+
+    model_config = CONFIG
+
+    addresses: Annotated[list[str], Field(min_length=1, max_length=proofs.MOST)]
+    """Where the copies go."""
+
+    @property
+    def checked(self) -> list[Address]:
+        """Each address once. Raises BadFields."""
+        errors, found = [], {}
+        for place, raw in enumerate(self.addresses):
+            try:
+                address = addresses.parse(raw)
+                found[address.key] = address
+            except BadAddress as error:
+                errors.append((f"addresses.{place}", str(error)))
+        if errors:
+            raise BadFields(errors)
+        return list(found.values())
+
+
 M = TypeVar("M", bound=BaseModel)
 SENTENCES = {
     "missing": "This field is required.",
@@ -77,6 +103,7 @@ SENTENCES = {
     "string_too_long": "This is too long.",
     "list_type": "This must be a list.",
     "too_long": "These are too many.",
+    "too_short": "One is needed at least.",
 }
 
 
@@ -103,8 +130,8 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
     if request.mimetype not in FORM_TYPES:
         raise UnsupportedMediaType("Send JSON or an HTML form.")
     known: dict[str, Any] = {name: request.form[name] for name in model.model_fields if name in request.form}
-    if "newsletters" in known:
-        known["newsletters"] = [slug for slug in request.form.getlist("newsletters") if slug]
+    for name in LISTS & known.keys():
+        known[name] = [each for each in request.form.getlist(name) if each]
     return known
 
 

@@ -15,12 +15,14 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
+from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
 from newsletter_svc.tokens import BadToken
 from newsletter_svc.web.bodies import BadFields
 from newsletter_svc.web.forgery import ForgedRequest
 from newsletter_svc.web.negotiation import wants_json
+from newsletter_svc.web.previews import PreviewOver
 
 RETRY_AFTER_SECONDS = 5
 
@@ -61,6 +63,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_code", "The code is not right.", errors=wrong)
         case LinkGone():
             return Problem(HTTPStatus.GONE, "link_gone", "This link or code no longer works. Please ask for a new one.")
+        case UnknownDigest():
+            return Problem(HTTPStatus.NOT_FOUND, "unknown_digest", str(error))
+        case PreviewOver():
+            return Problem(HTTPStatus.GONE, "preview_over", str(error))
         case BadToken():
             return Problem(HTTPStatus.NOT_FOUND, "unknown_link", "This link is not one of ours.")
         case ForgedRequest():

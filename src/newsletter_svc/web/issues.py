@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.digests import archive
 from newsletter_svc.digests.archive import Page
-from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.subscribers.models import Newsletter
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
-from newsletter_svc.web import feeds
+from newsletter_svc.web import feeds, mail_pages
 from newsletter_svc.web.state import parts
 
 PER_PAGE = 20
@@ -33,7 +32,7 @@ def web_version(public_id: str) -> Response:
     with service.database.reading() as session:
         html = archive.web_version(session, public_id, neutral_url=service.settings.frontend_url)
     response = make_response(html if html is not None else abort(404))
-    response.headers["Content-Security-Policy"] = mail_policy(service.settings)
+    response.headers["Content-Security-Policy"] = mail_pages.policy(service.settings)
     return _kept(response)
 
 
@@ -76,14 +75,6 @@ def issue_day(moment: datetime) -> str:
     """`24 November 2026`, in the publication's language and time zone."""
     local = moment.astimezone(ZoneInfo(parts().settings.timezone))
     return parts().composer.localised.long_date(local)
-
-
-def mail_policy(settings: Settings) -> str:
-    """What a mail program would allow: pictures and inline styles, and nothing else."""
-    return (
-        f"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' https: {settings.public_url}; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    )
 
 
 def _asked_for(session: Session) -> tuple[Newsletter | None, int]:

@@ -1,6 +1,5 @@
 """The local mailbox: pages over the mails that development keeps instead of sending them. Never part of production."""
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -8,8 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 
-from newsletter_svc.settings import Settings
-from newsletter_svc.web import mail_files
+from newsletter_svc.web import mail_files, mail_pages
 from newsletter_svc.web.mail_files import Mail
 from newsletter_svc.web.state import parts
 
@@ -18,7 +16,6 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
 
 mailbox = Blueprint("mailbox", __name__, url_prefix="/mailbox")
 
@@ -49,8 +46,8 @@ def mail(name: str) -> str:
 @mailbox.get("/<name>/page")
 def page(name: str) -> Response:
     """The HTML part by itself, for the frame: no script, no form, its links open outside."""
-    response = make_response(_opening_elsewhere(_named(name).html))
-    response.headers["Content-Security-Policy"] = _mail_policy(parts().settings)
+    response = make_response(mail_pages.opening_elsewhere(_named(name).html))
+    response.headers["Content-Security-Policy"] = mail_pages.policy(parts().settings, framed=True)
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     return response
 
@@ -83,18 +80,3 @@ def _directory() -> Path:
 
 def _named(name: str) -> Mail:
     return mail_files.mail_named(_directory(), name) or abort(404)
-
-
-def _opening_elsewhere(html: str) -> str:
-    """Let the mail's links open outside the frame in which it is shown."""
-    base = '<base target="_blank">'
-    return _HEAD.sub(lambda head: head.group() + base, html, count=1) if _HEAD.search(html) else base + html
-
-
-def _mail_policy(settings: Settings) -> str:
-    """What a mail program would allow: pictures and inline styles, links in a new tab, and nothing else."""
-    return (
-        "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
-        f"style-src 'unsafe-inline'; img-src 'self' https: {settings.public_url}; "
-        "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
-    )

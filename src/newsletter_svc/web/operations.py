@@ -72,6 +72,7 @@ _SIGNED_IN = {
 }
 _LINK_GONE = Ending("This link no longer works; where it was one of ours, with a button for a new one.", is_page=True)
 _ARCHIVE_QUERIES = {"newsletter": "The slug of one newsletter.", "page": "Which page; the first is 1."}
+_OF_NEWSLETTER = {"newsletter": "Whose next issue, for `next` in the place of a number; the default one if none."}
 _SIGNED_OUT = {204: Ending("Signed out.")}
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -221,6 +222,37 @@ OPERATIONS: Mapping[str, Operation] = {
         Tag.SERVICE,
         "This description",
         {200: Ending("An OpenAPI document.", answers.Description)},
+    ),
+    "previews.look": Operation(
+        Tag.OPERATORS,
+        "A page that shows an issue and what the checks say of it, at an address that is good for an hour",
+        {200: Ending("The page.", is_page=True)},
+        refusals=frozenset({404, 410, 503}),
+        queries={"view": "`desktop`, `phone`, `dark`, `text` or `source`."},
+    ),
+    "previews.mail": Operation(
+        Tag.OPERATORS,
+        "The HTML part of that issue by itself",
+        {200: Ending("The HTML part.", is_page=True)},
+        refusals=frozenset({404, 410, 503}),
+        queries={"scheme": "`light` or `dark`."},
+    ),
+    "api.show": Operation(
+        Tag.OPERATORS,
+        "An issue as a reader would get it: as `html`, `txt` or, whole, as `eml`",
+        {200: Ending("The part, or the mail.", is_page=True)},
+        refusals=frozenset({401, 403, 404, 422, 503}),
+        guard=Guard.API_KEY,
+        queries=_OF_NEWSLETTER,
+    ),
+    "api.send_test": Operation(
+        Tag.OPERATORS,
+        "Send copies of an issue, marked as a test; no reader gets anything",
+        {200: Ending("What became of each.", answers.Copies)},
+        refusals=_READS | {401, 403, 404, 503},
+        reads=bodies.Testing,
+        guard=Guard.API_KEY,
+        queries=_OF_NEWSLETTER,
     ),
     "api.run_due": Operation(
         Tag.OPERATORS,
