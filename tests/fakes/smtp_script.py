@@ -29,6 +29,15 @@ class Decide(Protocol):
     def __call__(self, stage: str, recipient: str) -> str | None: ...
 
 
+class Hear(Protocol):
+    """Hears of each mail whose dot came: for whom, its content, and what was answered (None for nothing at all)."""
+
+    def __call__(self, recipient: str, content: bytes, answer: str | None) -> object: ...
+
+
+def hear_nothing(recipient: str, content: bytes, answer: str | None) -> None: ...
+
+
 CLOSE = "<close>"
 
 
@@ -42,6 +51,7 @@ class ScriptedServer:
     """Answer DATA with 354 even when nobody was named."""
     close_after: int | None = None
     """Hang up without a word once so many mails were taken."""
+    hear: Hear = hear_nothing
     accepted: dict[str, bytes] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     is_closed: bool = False
@@ -90,6 +100,8 @@ class ScriptedServer:
             return True
         self.commands.append(f"DOT {recipient}")
         answer = self.decide("dot", recipient)
+        said = (GOOD["dot"] if answer is None else answer).removesuffix(CLOSE)
+        self.hear(recipient, content, said or None)
         if answer is None or answer.startswith(("2", CLOSE)) or answer == "":
             assert recipient not in self.accepted, f"{recipient} was sent the same mail twice on one connection"
             self.accepted[recipient] = content

@@ -1,0 +1,73 @@
+"""The `newsletter` command in processes that can be killed; each is forked from one that has imported everything."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["newsletter_svc.app"])
+
+
+@dataclass(frozen=True)
+class Running:
+    """One command in a process of its own."""
+
+    process: BaseProcess
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.is_alive()
+
+    def said(self) -> str:
+        """What it has printed and logged so far."""
+        return self.log.read_text()
+
+    def ended(self, *, seconds: float = 60) -> int:
+        """Wait for its end and return the exit code: 0, 1, or -9 for who was killed."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds} seconds:\n{self.said()}"
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def command(*arguments: str, environ: Mapping[str, str], log: Path) -> Iterator[Running]:
+    """Run `newsletter` with these arguments; whatever still runs after the block is killed."""
+    process = _CONTEXT.Process(target=_run, args=(arguments, dict(environ), log))
+    process.start()
+    running = Running(process, log)
+    try:
+        yield running
+    finally:
+        if running.is_alive:
+            running.kill()
+        process.close()
+
+
+def _run(arguments: tuple[str, ...], environ: dict[str, str], log: Path) -> None:
+    from newsletter_svc.app import main
+
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = ["newsletter", *arguments]
+    main()
