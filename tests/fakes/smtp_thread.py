@@ -8,6 +8,7 @@ with MailServer(latency=0.02) as server:
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class MailServer:
     """Seconds between a final dot and the reply to it."""
     close_after: int | None = None
     """Hang up without a word once a connection has carried so many mails."""
+    tls: ssl.SSLContext | None = None
+    """What it offers STARTTLS with."""
     port: int = 0
     arrivals: list[Arrival] = field(default_factory=list)
     connections: int = 0
@@ -130,14 +133,18 @@ class MailServer:
         """Return once so many commands that begin like this have come, such as `RCPT TO:<ada@`."""
 
         def heard() -> int:
-            return sum(command.startswith(beginning) for command in list(self.commands))
+            return sum(command.upper().startswith(beginning.upper()) for command in list(self.commands))
 
         with self._changed:
             assert self._changed.wait_for(lambda: heard() >= count, seconds), f"{heard()} of {count} times {beginning}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server = ScriptedServer(
-            self._decide, features=self.features, close_after=self.close_after, hear=self._keep, commands=self.commands
+            self._decide,
+            features=self.features if self.tls is None else (*self.features, "STARTTLS"),
+            close_after=self.close_after,
+            hear=self._keep,
+            commands=self.commands,
         )
         self._count(+1)
         try:
@@ -147,6 +154,8 @@ class MailServer:
                 replies = server.receive(data)
                 await self._take_time(len(server.accepted) - arrived)
                 writer.write(replies)
+                if self.tls is not None and replies.startswith(b"220") and server.commands[-1:] == ["STARTTLS"]:
+                    await writer.start_tls(self.tls)
                 with self._changed:
                     self._changed.notify_all()
         except OSError:

@@ -122,6 +122,12 @@ def owe_issue(parts: Parts, title: str = "The quiet budget") -> Run:
     """Make an issue of one article, owed to every reader from now on."""
     with parts.database.transaction() as session:
         make_articles(session, title, now=utcnow())
+    return send_now(parts)
+
+
+def send_now(parts: Parts) -> Run:
+    """Make an issue of everything new, if there is anything."""
+    with parts.database.transaction() as session:
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
         press = Press(parts.composer, parts.message_domain)
         return runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())

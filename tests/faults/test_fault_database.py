@@ -1,0 +1,166 @@
+"""A database that is locked, gone or full while a digest goes out: nothing is sent that nobody would know of."""
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, create_engine, make_url, select, text
+
+from newsletter_svc.app import create_app
+from newsletter_svc.db import Database
+from newsletter_svc.delivery.models import Delivery, Status
+from newsletter_svc.parts import Parts
+from newsletter_svc.settings import Settings
+from newsletter_svc.web.state import EXTENSION
+from tests.conftest import POSTGRES
+from tests.e2e.service import wait_until
+from tests.fakes.smtp_thread import MailServer
+from tests.faults.accounts import assert_accounted
+from tests.faults.conftest import Host, add_readers, owe_issue
+from tests.faults.ledgers import statuses
+from tests.faults.processes import Running
+
+READERS = 400
+only_sqlite = pytest.mark.skipif(POSTGRES is not None, reason="what is full or locked here is a file")
+
+
+@contextmanager
+def locked(parts: Parts) -> Iterator[Connection]:
+    """Another program holds what every sender needs, and does not let go; it can look."""
+    with parts.database.engine.connect() as connection:
+        connection.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE" if POSTGRES else "SELECT 1"))
+        yield connection
+
+
+@contextmanager
+def gone(parts: Parts) -> Iterator[None]:
+    """No sender finds its rows any more: the server cuts and refuses connections, the file has lost the table."""
+    if POSTGRES is None:
+        with parts.database.transaction() as session:
+            session.execute(text("ALTER TABLE deliveries RENAME TO deliveries_elsewhere"))
+        yield
+        with parts.database.transaction() as session:
+            session.execute(text("ALTER TABLE deliveries_elsewhere RENAME TO deliveries"))
+        return
+    parts.database.dispose()
+    name = make_url(POSTGRES).database
+    elsewhere = create_engine(make_url(POSTGRES).set(database="template1"), isolation_level="AUTOCOMMIT")
+    cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with elsewhere.connect() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        connection.execute(cut, {"name": name})
+        try:
+            yield
+        finally:
+            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    elsewhere.dispose()
+
+
+def errors(worker: Running) -> int:
+    return worker.said().count('"level": "error"')
+
+
+def let_it_end(service: Parts, worker: Running, *, rows: int = READERS) -> None:
+    wait_until(lambda: statuses(service) == {Status.SENT: rows}, "all is sent")
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.ended() == 0, worker.said()
+
+
+def lock_while_it_goes_out(
+    service: Parts, server: MailServer, host: Host, client: FlaskClient, *, sign_ins: int
+) -> None:
+    """Hold the lock for as long as so many readers try to sign in, each of whom waits for a few seconds."""
+    add_readers(service, READERS)
+    owe_issue(service)
+    server.latency = 0.01
+    with host.run("worker") as worker:
+        server.wait_for(10)
+        with locked(service) as connection:
+            for _ in range(sign_ins):
+                answer = client.post("/signin", json={"email": "reader0001@example.org"})
+                assert answer.status_code == 503
+                assert answer.headers["Retry-After"]
+            arrived = {arrival.message_id for arrival in server.arrivals}
+            pending = select(Delivery.message_id).where(Delivery.status == Status.PENDING)
+            assert arrived.isdisjoint(connection.scalars(pending))
+        let_it_end(service, worker)
+    assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+
+
+@only_sqlite
+def test_a_locked_database_is_waited_for_and_who_signs_in_meanwhile_is_told_to_come_back(
+    service: Parts, server: MailServer, host: Host, client: FlaskClient
+) -> None:
+    lock_while_it_goes_out(service, server, host, client, sign_ins=1)
+
+
+@only_sqlite
+@pytest.mark.long
+def test_a_database_that_is_locked_for_half_a_minute_is_waited_for(
+    service: Parts, server: MailServer, host: Host, client: FlaskClient
+) -> None:
+    lock_while_it_goes_out(service, server, host, client, sign_ins=6)
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(POSTGRES is None, reason="SQLite has no other locks than that of the file")
+def test_a_locked_table_is_waited_for(service: Parts, server: MailServer, host: Host, client: FlaskClient) -> None:
+    lock_while_it_goes_out(service, server, host, client, sign_ins=0)
+
+
+def test_a_database_that_goes_away_in_mid_issue_comes_back_to_the_same_accounts(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    add_readers(service, READERS)
+    owe_issue(service)
+    server.latency = 0.005
+    with host.run("worker") as worker:
+        server.wait_for(250)
+        with gone(service):
+            wait_until(lambda: errors(worker) >= 2, "the worker is in trouble")
+            assert worker.is_alive
+        let_it_end(service, worker)
+    assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+
+
+@only_sqlite
+def test_where_no_file_can_grow_nothing_goes_out_without_a_claim_and_all_of_it_afterwards(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    add_readers(service, READERS)
+    owe_issue(service)
+    server.latency = 0.01
+    with host.run("worker") as worker:
+        server.wait_for(10)
+        database = Path(make_url(service.settings.database_url).database or "")
+        size = database.with_name(f"{database.name}-wal").stat().st_size
+        unlimited = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (size, unlimited[1]))
+        wait_until(lambda: errors(worker) >= 2, "the worker is in trouble")
+        assert_nothing_went_out_without_a_claim(service, server)
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, unlimited)
+        let_it_end(service, worker)
+    assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+    assert_whole(service.database)
+
+
+def assert_nothing_went_out_without_a_claim(service: Parts, server: MailServer) -> None:
+    arrived = {arrival.message_id for arrival in server.arrivals}
+    with service.database.reading() as session:
+        pending = set(session.scalars(select(Delivery.message_id).where(Delivery.status == Status.PENDING)))
+    assert pending
+    assert arrived.isdisjoint(pending)
+
+
+def assert_whole(database: Database) -> None:
+    with database.reading() as session:
+        assert session.scalars(text("PRAGMA integrity_check")).all() == ["ok"]
+
+
