@@ -1,6 +1,7 @@
 """SQLite's one write lock: taken at the start of a transaction, and waited for in turns that are short."""
 
 import sqlite3
+from functools import partial
 from random import uniform
 from time import monotonic, sleep
 from typing import Any
@@ -22,6 +23,8 @@ def install(engine: Engine) -> None:
 def _prepare(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling is off: it would begin late and turn every read-then-write into a race.
     connection.isolation_level = None
+    # Text that another program broke is read with a mark in it: an error would stop everybody for one reader's name.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
