@@ -64,14 +64,16 @@ class Host:
     def run(self, *arguments: str, **environ: str) -> AbstractContextManager[Running]:
         """The command as a process for the length of a `with` block."""
         log = self.var / f"command-{next(self._numbers)}.log"
-        return command(*arguments, environ=self._environ() | self.environ | environ, log=log)
+        return command(*arguments, environ=self.all_environ | environ, log=log)
 
     def call(self, *arguments: str, **environ: str) -> tuple[int, str]:
         """Run the command to its end; return the exit code and what it said."""
         with self.run(*arguments, **environ) as running:
             return running.ended(), running.said()
 
-    def _environ(self) -> dict[str, str]:
+    @property
+    def all_environ(self) -> dict[str, str]:
+        """What its commands are told."""
         return {
             "NEWSLETTER_VAR_DIR": str(self.var),
             "DATABASE_URL": self.settings.database_url,
@@ -81,6 +83,7 @@ class Host:
             "MAIL_TIMEOUT": str(self.settings.mail_timeout),
             "DELIVERY_LEASE_SECONDS": str(self.settings.delivery_lease_seconds),
             "UNKNOWN_RESEND_SECONDS": str(self.settings.unknown_resend_seconds),
+            **self.environ,
         }
 
 

@@ -1,9 +1,11 @@
 """A database that is locked, gone or full while a digest goes out: nothing is sent that nobody would know of."""
 
+import contextlib
 import os
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -164,3 +166,56 @@ def assert_whole(database: Database) -> None:
         assert session.scalars(text("PRAGMA integrity_check")).all() == ["ok"]
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of three megabytes. Only an administrator may mount one."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs the rights of root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@only_sqlite
+def test_a_full_disk_stops_everything_and_recovers_by_itself(
+    settings: Settings, server: MailServer, small_disk: Path
+) -> None:
+    old = Path(make_url(settings.database_url).database or "")
+    (small_disk / "test.db").write_bytes(old.read_bytes())
+    settings = replace(settings, database_url=f"sqlite:///{small_disk}/test.db", var_dir=small_disk)
+    service: Parts = create_app(settings).extensions[EXTENSION]
+    host = Host(settings, server, small_disk)
+    add_readers(service, READERS)
+    owe_issue(service)
+    server.latency = 0.01
+    filler = small_disk / "filler"
+    with host.run("worker") as worker:
+        server.wait_for(10)
+        fill(filler)
+        wait_until_silent(server)
+        assert_nothing_went_out_without_a_claim(service, server)
+        assert worker.is_alive
+        filler.unlink()
+        let_it_end(service, worker)
+    assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+    assert_whole(service.database)
+    service.database.dispose()
+
+
+def fill(filler: Path) -> None:
+    """Leave not one page on the disk."""
+    with filler.open("wb", buffering=0) as file:
+        for size in (65_536, 512, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def wait_until_silent(server: MailServer) -> None:
+    """Nothing arrives any more: whoever sends has had time for many times what it sends in a second."""
+    count = -1
+    while count != len(server.arrivals):
+        count = len(server.arrivals)
+        time.sleep(1)

@@ -1,4 +1,4 @@
-"""Whoever asks for an issue, however often, from however many processes and hosts: there is one, and it goes out once."""
+"""Whoever asks for an issue, however often, from however many processes: there is one, and it goes out once."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -110,22 +110,3 @@ def test_a_hundred_resumes_at_once_while_it_goes_out_send_nothing_twice(
         assert sender.ended() == 0, sender.said()
     accounts = assert_accounted(service.database, server.arrivals, rows=6 * READERS)
     assert accounts.statuses == {Status.SENT: 6 * READERS}
-
-
-def test_what_is_paused_waits_and_what_is_cancelled_stays(service: Parts, server: MailServer, host: Host) -> None:
-    add_readers(service, 6 * READERS)
-    owe_issue(service)
-    server.latency = 0.02
-    with host.run("digest", "send", "--wait") as sender:
-        server.wait_for(10)
-        with service.database.transaction() as session:
-            mailings.pause(session, mailing(service).id)
-        sender.ended()
-    paused = assert_accounted(service.database, server.arrivals, rows=6 * READERS).statuses
-    assert paused.keys() == {Status.SENT, Status.PENDING}
-    with service.database.transaction() as session:
-        mailings.cancel(session, mailing(service).id)
-        mailings.end_cancelled(session, mailing(service).id, now=utcnow())
-    host.call("digest", "send", "--wait")
-    cancelled = assert_accounted(service.database, server.arrivals, rows=6 * READERS).statuses
-    assert cancelled == {Status.SENT: paused[Status.SENT], Status.CANCELLED: paused[Status.PENDING]}
