@@ -15,7 +15,6 @@ from sqlalchemy import text
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import suppressions
 from newsletter_svc.delivery.models import Status
-from newsletter_svc.mail.compose import templates_folder
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters, subscriptions
 from tests.conftest import POSTGRES
@@ -142,9 +141,9 @@ def call_next_release(folder: Path, host: Host, *arguments: str) -> None:
     """Run the command of a release that has other words in its templates, as after a deployment in mid-issue."""
     everything = {"dirs_exist_ok": True, "ignore": shutil.ignore_patterns("__pycache__")}
     shutil.copytree(ROOT / "src", folder / "src", **everything)
-    shutil.copytree(templates_folder(), folder / "templates" / "email", **everything)
-    for template in (folder / "templates" / "email" / "digest").glob("*.*"):
-        template.write_text(template.read_text().replace("{{ publication.name }}", "The Changed Diplomat"))
+    shutil.copytree(ROOT / "templates", folder / "templates", **everything)
+    template = folder / "templates" / "email" / "digest" / "body.txt"
+    template.write_text(template.read_text() + "\nChanged since.\n")
     program = [sys.executable, "-c", "from newsletter_svc.app import main; main()", *arguments]
     environ = host.all_environ | {"PYTHONPATH": str(folder / "src"), "PATH": os.environ["PATH"]}
     subprocess.run(program, cwd=folder, env=environ, check=True)
@@ -170,7 +169,7 @@ def test_a_template_that_changes_in_mid_issue_changes_it_for_nobody(
     with service.database.transaction() as session:
         make_articles(session, "The next day", now=utcnow())
     call_next_release(tmp_path / "next", host, *SEND)
-    assert "Changed" in plain(server.arrivals[-1])
+    assert "Changed since." in plain(server.arrivals[-1])
 
 
 def test_who_joins_after_the_issue_was_made_gets_the_next_one(service: Parts, server: MailServer, host: Host) -> None:
