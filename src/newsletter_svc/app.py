@@ -29,24 +29,6 @@ from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
 from newsletter_svc.tokens import Keyring
-from newsletter_svc.web import (
-    api,
-    demo,
-    doors,
-    errors,
-    health,
-    issues,
-    magic_links,
-    mailbox,
-    messages,
-    openapi,
-    passes,
-    previews,
-    protection,
-    sessions,
-    site,
-    unsubscribing,
-)
 from newsletter_svc.web.state import EXTENSION
 
 PUBLIC_BODY_BYTES = 64 * 1024
@@ -55,6 +37,9 @@ STATIC_SECONDS = 60 * 60
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The service as a WSGI application. It starts no thread: senders start after the fork. Raises SettingsError."""
+    # A command shows no pages, and to import them takes as long as what it does need.
+    from newsletter_svc.web import pages
+
     settings = settings or settings_module.load(os.environ)
     app = Flask("newsletter_svc.web")
     app.config.update(MAX_CONTENT_LENGTH=PUBLIC_BODY_BYTES, MAX_FORM_MEMORY_SIZE=PUBLIC_BODY_BYTES)
@@ -62,9 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.extensions[EXTENSION] = _assemble(settings, open_mail(app, settings))
-    protection.install(app, settings)
-    errors.install(app)
-    _register_pages(app)
+    pages.install(app, settings)
     return app
 
 
@@ -114,41 +97,16 @@ def _tried_composer(settings: Settings) -> Composer:
     return composer
 
 
-def _register_pages(app: Flask) -> None:
-    for blueprint in (
-        doors.doors,
-        magic_links.magic_links,
-        sessions.browser_sessions,
-        unsubscribing.unsubscribing,
-        messages.messages,
-        health.health,
-        issues.issues,
-        api.api,
-        passes.passes,
-        previews.previews,
-        openapi.openapi,
-    ):
-        app.register_blueprint(blueprint)
-    settings = app.extensions[EXTENSION].settings
-    if not settings.is_production:
-        app.register_blueprint(site.site)
-    if settings.mailbox_dir is not None:
-        app.register_blueprint(mailbox.mailbox)
-        app.register_blueprint(demo.demo)
-    publication = app.extensions[EXTENSION].composer.publication
-    app.context_processor(lambda: {"publication": publication})
+def _without_pages(settings: Settings) -> Parts:
+    """The parts of a service that answers no requests."""
+    return _assemble(settings, open_mail(Flask("newsletter_svc"), settings))
 
 
 def main() -> None:
     """The `newsletter` command."""
     logs.configure()
-
-    def parts_of(settings: Settings) -> Parts:
-        parts: Parts = create_app(settings).extensions[EXTENSION]
-        return parts
-
     try:
-        newsletter(obj=Program(partial(settings_module.load, os.environ), parts_of))
+        newsletter(obj=Program(partial(settings_module.load, os.environ), _without_pages))
     except SettingsError as error:
         click.echo("The settings are not right:", err=True)
         for problem in error.problems:

@@ -1,0 +1,51 @@
+"""Which pages the service has: every blueprint, and what holds for all of them."""
+
+from flask import Flask
+
+from newsletter_svc.settings import Settings
+from newsletter_svc.web import (
+    api,
+    demo,
+    doors,
+    errors,
+    health,
+    issues,
+    magic_links,
+    mailbox,
+    messages,
+    openapi,
+    passes,
+    previews,
+    protection,
+    sessions,
+    site,
+    unsubscribing,
+)
+from newsletter_svc.web.state import EXTENSION
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Give the application all its pages; its parts stand in `app.extensions` already."""
+    protection.install(app, settings)
+    errors.install(app)
+    for blueprint in (
+        doors.doors,
+        magic_links.magic_links,
+        sessions.browser_sessions,
+        unsubscribing.unsubscribing,
+        messages.messages,
+        health.health,
+        issues.issues,
+        api.api,
+        passes.passes,
+        previews.previews,
+        openapi.openapi,
+    ):
+        app.register_blueprint(blueprint)
+    if not settings.is_production:
+        app.register_blueprint(site.site)
+    if settings.mailbox_dir is not None:
+        app.register_blueprint(mailbox.mailbox)
+        app.register_blueprint(demo.demo)
+    publication = app.extensions[EXTENSION].composer.publication
+    app.context_processor(lambda: {"publication": publication})
