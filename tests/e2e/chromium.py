@@ -1,14 +1,13 @@
 """Chromium for tests: where it is found, and what happens to tests that want it where it is not."""
 
 import ctypes
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
-import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.programs import do_without
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
@@ -33,14 +32,6 @@ def find_chromium() -> str:
     except OSError:
         do_without("libatomic1")
     return found
-
-
-def do_without(package: str) -> NoReturn:
-    """Skip the test; on the machine that decides, where nothing may be missing, fail it."""
-    missing = f"no browser without this: apt-get install {package}"
-    if os.environ.get("CI") or os.environ.get("REQUIRE_SERVICES"):
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 @contextmanager

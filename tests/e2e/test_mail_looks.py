@@ -1,0 +1,125 @@
+"""Every mail in a browser: whether its text can be read in light and dark, and whether it keeps to a phone's width."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from newsletter_svc import palette
+from newsletter_svc.settings import Settings
+from tests.e2e.chromium import chromium
+from tests.fakes.smtp import Received
+from tests.mails import KINDS, SETTINGS, outgoing
+
+pytestmark = pytest.mark.browser
+
+Scheme = Literal["light", "dark"]
+BRANDED = replace(
+    SETTINGS, brand_color="#00594f", button_color="#ffd400", tagline="What they said.", footer_text="No. 1"
+)
+ARABIC = replace(SETTINGS, language="ar")
+PROGRAMS = {"ours": SETTINGS, "branded": BRANDED, "from right to left": ARABIC}
+TEXTS = """() => {
+  const visible = (element) => element.checkVisibility({checkOpacity: true}) && element.getClientRects().length > 0;
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = getComputedStyle(each).backgroundColor;
+      if (colour !== "rgba(0, 0, 0, 0)") return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !visible(element)) continue;
+    const style = getComputedStyle(element);
+    found.push([walker.currentNode.data.trim(), style.color, behind(element),
+                parseFloat(style.fontSize), parseFloat(style.lineHeight)]);
+  }
+  return found;
+}"""
+TARGETS = """() => [...document.querySelectorAll("a.target, .button a, .headline a, .brief a")]
+  .map((link) => [link.textContent, link.getBoundingClientRect().height])"""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A piece of text as it is shown."""
+
+    text: str
+    colour: str
+    behind: str
+    size: float
+    line: float
+
+    @property
+    def contrast(self) -> float:
+        return palette.contrast(hexadecimal(self.colour), hexadecimal(self.behind))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def opened(browser: Browser, html: str, *, width: int, scheme: Scheme = "light") -> Page:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.route("**/*", lambda route: route.abort())
+    page.set_content(html, wait_until="domcontentloaded")
+    return page
+
+
+def html_of(kind: str, settings: Settings = SETTINGS, text: str | None = None) -> str:
+    return Received("", (), (), outgoing(kind, text, settings=settings).content, None).part("html")
+
+
+def hexadecimal(colour: str) -> str:
+    """`rgb(156, 58, 28)` as `#9c3a1c`; a colour that shines through would be no colour that can be judged."""
+    channels = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", colour)
+    assert channels is not None, f"{colour} is not one opaque colour"
+    return "#" + "".join(f"{int(channel):02x}" for channel in channels.groups())
+
+
+@pytest.mark.parametrize("settings", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_text_can_be_read(browser: Browser, kind: str, scheme: Scheme, settings: Settings) -> None:
+    page = opened(browser, html_of(kind, settings), width=375, scheme=scheme)
+    texts = [Words(*each) for each in page.evaluate(TEXTS)]
+    page.context.close()
+    assert len(texts) > 5
+    is_dark = palette.luminance(hexadecimal(texts[0].behind)) < 0.2
+    assert is_dark == (scheme == "dark")
+    for words in texts:
+        assert words.contrast >= palette.READABLE, words
+        assert words.size >= 14, words
+        # Headings stand closer; what is read for long has room between its lines.
+        assert words.line >= (1.15 if words.size > 20 else 1.25 if words.size > 17 else 1.4) * words.size - 0.1, words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mail_program_that_drops_the_style_sheet_still_shows_text_that_can_be_read(
+    browser: Browser, kind: str
+) -> None:
+    html = re.sub(r"<style.*?</style>", "", html_of(kind), flags=re.DOTALL)
+    page = opened(browser, html, width=375)
+    texts = [Words(*each) for each in page.evaluate(TEXTS)]
+    page.context.close()
+    assert min(words.contrast for words in texts) >= palette.READABLE
+
+
+@pytest.mark.parametrize("text", [None, "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 6], ids=["plain", "long"])
+@pytest.mark.parametrize("width", [320, 375, 700])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mail_keeps_to_the_width_of_its_screen(browser: Browser, kind: str, width: int, text: str | None) -> None:
+    page = opened(browser, html_of(kind, text=text), width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for words, height in page.evaluate(TARGETS):
+        assert height >= 44, words
+    page.context.close()
