@@ -1,7 +1,8 @@
-"""Making what a test starts from: readers and articles, as if they had come by the front door."""
+"""Making what a test starts from: readers, articles and what is owed, as if they had come by the front door."""
 
 from dataclasses import replace
 from datetime import datetime
+from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +11,8 @@ from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.articles.models import Article
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
+from newsletter_svc.delivery import ledger, mailings
+from newsletter_svc.delivery.models import Delivery, Lane
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
@@ -58,3 +61,50 @@ def make_press(settings: Settings) -> Press:
     """What issues are made with, without the rest of the service."""
     links = Links(settings, Keyring(settings.secret_keys, environment=settings.env))
     return Press(Composer(settings), settings.message_domain, links)
+
+
+def owe_single(
+    session: Session, recipient: str, *, now: datetime, kind: str = "note", expires_at: datetime | None = None
+) -> int:
+    """A mail that somebody waits for; return the delivery's id."""
+    return ledger.enqueue(
+        session,
+        key=f"{kind}:{recipient}",
+        kind=kind,
+        recipient=recipient,
+        subscriber_id=None,
+        subject_id="1",
+        message_domain="news.example",
+        now=now,
+        expires_at=expires_at,
+    )
+
+
+def owe_bulk(
+    session: Session,
+    *recipients: str,
+    now: datetime,
+    kind: str = "note",
+    subject_id: str = "1",
+    expires_at: datetime | None = None,
+) -> int:
+    """Deliveries of one mailing, which is begun unless there is one already; return the mailing's id."""
+    mailing = mailings.find(session, kind=kind, subject_id=subject_id)
+    mailing_id = mailing.id if mailing else mailings.begin(session, kind=kind, subject_id=subject_id, now=now)
+    for recipient in recipients:
+        session.add(
+            Delivery(
+                key=f"{kind}:{subject_id}:{recipient}",
+                kind=kind,
+                lane=Lane.BULK,
+                mailing_id=mailing_id,
+                subject_id=subject_id,
+                recipient=recipient,
+                message_id=f"<{uuid4().hex}@news.example>",
+                due_at=now,
+                expires_at=expires_at,
+                created_at=now,
+            )
+        )
+        session.flush()
+    return mailing_id

@@ -6,7 +6,6 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
-from newsletter_svc.delivery.models import Lane
 from newsletter_svc.parts import Parts
 
 
@@ -61,9 +60,8 @@ class Inbox:
 
     def all(self) -> list[Received]:
         """Everything sent so far, oldest first, after what is due was sent."""
-        for lane in Lane:
-            while self._parts.sender.run_round(lane).handled:
-                pass
+        while self._parts.sender.run_round().handled or self._parts.bulk.send_due().handled:
+            pass
         directory = self._parts.settings.mailbox_dir
         assert directory is not None
         return [Received(path.read_bytes()) for path in sorted(directory.glob("*.eml"))]

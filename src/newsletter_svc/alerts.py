@@ -22,6 +22,8 @@ class Cause(StrEnum):
     """The stable names of alerts."""
 
     SENDER_REFUSED = "sender_refused"
+    MAILING_PAUSED = "mailing_paused"
+    DISK_FULL = "disk_full"
     GLOBAL_LIMIT = "global_limit"
     UNTRUSTED_PROXY = "untrusted_proxy"
 
@@ -39,6 +41,17 @@ EXPLANATIONS = {
         "The mail server refuses us",
         "No mail goes out, and all of it stays owed. Check MAIL_USERNAME, MAIL_PASSWORD and MAIL_DEFAULT_SENDER, and "
         "your account with the provider.",
+    ),
+    Cause.MAILING_PAUSED: Explanation(
+        "An issue is paused",
+        "The mail server refuses it again and again, and no reader is to blame: it is too large, or the server "
+        "mistrusts who we are or what we write. Nobody was suppressed, and the rest stays owed. Find out why, then go "
+        "on with `newsletter digest resume`, or end it with `newsletter digest cancel`.",
+    ),
+    Cause.DISK_FULL: Explanation(
+        "A disk was full",
+        "Nothing could be written down, so no mail was claimed or sent and readers were told to come back later. It "
+        "went on by itself as soon as there was room. Make more of it: for the database, and for NEWSLETTER_VAR_DIR.",
     ),
     Cause.GLOBAL_LIMIT: Explanation(
         "Too many mails are asked for",

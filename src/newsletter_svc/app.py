@@ -17,6 +17,9 @@ from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import notices
+from newsletter_svc.delivery.bulk import BulkLane
+from newsletter_svc.delivery.claims import Claims
+from newsletter_svc.delivery.ledger import StillWanted
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests import content as digest_content
 from newsletter_svc.digests import recipients as digest_recipients
@@ -24,6 +27,7 @@ from newsletter_svc.digests.letter import DigestLetters
 from newsletter_svc.jobs.waking import Waker
 from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
+from newsletter_svc.mail.bulk.opening import opener
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.parts import Parts
@@ -59,19 +63,30 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
     alert_letters = notices.AlertLetters(composer, timezone=settings.timezone)
+    wanted: dict[str, StillWanted] = {
+        **dict.fromkeys(Kind, auth_letters.still_wanted),
+        digest_content.KIND: digest_recipients.still_wanted,
+    }
+    claims = Claims(database, settings, wanted)
     sender = Sender(
-        database=database,
+        claims=claims,
         transport=mail,
         composer=composer,
         keyring=keyring,
         settings=settings,
         letters={
             **dict.fromkeys(Kind, link_letters),
-            digest_content.KIND: digest_letters,
             welcoming.KIND: welcoming.WelcomeLetters(composer),
             notices.KIND: alert_letters,
         },
-        wanted={**dict.fromkeys(Kind, auth_letters.still_wanted), digest_content.KIND: digest_recipients.still_wanted},
+    )
+    bulk = BulkLane(
+        claims=claims,
+        letters={digest_content.KIND: digest_letters},
+        keyring=keyring,
+        settings=settings,
+        open_engine=opener(settings),
+        signer=mail.signer,
     )
     return Parts(
         settings=settings,
@@ -84,6 +99,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         signer=mail.signer,
         mail=mail,
         sender=sender,
+        bulk=bulk,
         wake=Waker(settings.wake_pipe),
     )
 

@@ -14,12 +14,14 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     DateTime,
+    Delete,
     Dialect,
     Enum,
     Executable,
     Insert,
     MetaData,
     Table,
+    Update,
     create_engine,
     delete,
     insert,
@@ -139,10 +141,15 @@ def insert_into(dialect: str, table: type[Base]) -> sqlite.Insert | postgresql.I
     return sqlite.insert(rows) if dialect == "sqlite" else postgresql.insert(rows)
 
 
+def change(session: Session, statement: Update | Delete) -> int:
+    """Change rows, and say how many there were; what the session has loaded of them stays as it was."""
+    done = session.execute(statement.execution_options(synchronize_session=False))
+    return cast(CursorResult[Any], done).rowcount
+
+
 def delete_where(session: Session, table: type[Base], *conditions: ColumnElement[bool]) -> int:
     """Delete rows, and say how many there were."""
-    statement = delete(table).where(*conditions).execution_options(synchronize_session=False)
-    return cast(CursorResult[Any], session.execute(statement)).rowcount
+    return change(session, delete(table).where(*conditions))
 
 
 def _engine(url: str) -> Engine:

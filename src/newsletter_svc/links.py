@@ -13,6 +13,7 @@ class Links:
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
         self._base = settings.public_url
         self._keyring = keyring
+        self._unsubscribe_token = keyring.stamp(Purpose.UNSUBSCRIBE)
 
     def absolute(self, path: str) -> str:
         """`/articles/x` on PUBLIC_URL; an address that is absolute already stays as it is."""
@@ -40,8 +41,7 @@ class Links:
 
     def unsubscribe(self, *, subscriber_id: int, newsletter_id: int) -> str:
         """Good for years, for this one newsletter, and for nothing else (RFC 8058 3.1 wants it to stand alone)."""
-        token = self._keyring.issue(Purpose.UNSUBSCRIBE, [subscriber_id, newsletter_id])
-        return self.absolute(f"/unsubscribe/{token}")
+        return f"{self._base}/unsubscribe/{self._unsubscribe_token((subscriber_id, newsletter_id))}"
 
 
 def _query(**given: str | int | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.passes import Passes
 from newsletter_svc.db import Database
+from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.jobs.waking import Waker
@@ -33,6 +34,7 @@ class Parts:
     mail: Transport
     """The way out, for what is sent past the ledger."""
     sender: Sender
+    bulk: BulkLane
     wake: Waker
     """Tell the senders of this machine, in whatever process they run, that something is due."""
 

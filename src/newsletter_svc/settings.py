@@ -73,6 +73,9 @@ class Settings:
     mail_reply_to: str | None = None
     mail_allow_plaintext: bool = False
     mail_connections: int = 4
+    """Connections of one process that carry digests."""
+    mail_messages_per_connection: int | None = None
+    """After how many messages a connection is given up for a new one; some servers want that."""
     mail_max_per_second: float | None = None
     mail_timeout: float = 600
     delivery_lease_seconds: int = 300
@@ -195,6 +198,7 @@ def _read(reader: Reader) -> Settings:
         mail_reply_to=reader.optional("MAIL_REPLY_TO"),
         mail_allow_plaintext=reader.flag("MAIL_ALLOW_PLAINTEXT", default=False),
         mail_connections=reader.whole("MAIL_CONNECTIONS", Settings.mail_connections, most=1_000),
+        mail_messages_per_connection=reader.whole("MAIL_MESSAGES_PER_CONNECTION", 0, least=0) or None,
         mail_max_per_second=reader.rate("MAIL_MAX_PER_SECOND"),
         mail_timeout=reader.seconds("MAIL_TIMEOUT", Settings.mail_timeout),
         delivery_lease_seconds=reader.whole("DELIVERY_LEASE_SECONDS", Settings.delivery_lease_seconds),

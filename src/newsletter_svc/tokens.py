@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +56,19 @@ class Keyring:
     def issue(self, purpose: Purpose, payload: Any) -> str:
         """A URL-safe token that carries `payload` (readable by anybody who holds it) for `purpose`."""
         return str(self._serializer(purpose).dumps(payload))
+
+    def stamp(self, purpose: Purpose) -> Callable[[Sequence[int]], str]:
+        """Return an `issue` for a million payloads of a few numbers: what is the same for them is done once."""
+        signer = self._serializer(purpose).make_signer()
+        begun, separator = hmac.new(signer.derive_key(), digestmod=hashlib.sha256), signer.sep
+
+        def issue(numbers: Sequence[int]) -> str:
+            payload = urlsafe_b64encode(f"[{','.join(map(str, numbers))}]".encode("ascii")).rstrip(b"=")
+            mac = begun.copy()
+            mac.update(payload)
+            return (payload + separator + urlsafe_b64encode(mac.digest()).rstrip(b"=")).decode("ascii")
+
+        return issue
 
     def read(self, purpose: Purpose, token: str) -> Any:
         """The payload of a token. Raises BadToken for everything that is not one of ours for this purpose.

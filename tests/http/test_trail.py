@@ -16,7 +16,7 @@ from newsletter_svc.auth.models import MagicLink
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import outcomes
-from newsletter_svc.delivery.models import Delivery, Lane, Status
+from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import addresses, people
@@ -168,7 +168,7 @@ def test_a_reader_who_is_erased_while_the_mail_is_under_way_does_not_undo_that_i
     client: FlaskClient, database: Database, parts: Parts
 ) -> None:
     ask(client, "/signin", ADA)
-    with parts.sender.claims.take(Lane.TRANSACTIONAL, limit=1) as claim:
+    with parts.sender.claims.take(limit=1) as claim:
         assert claim is not None
         (delivery,) = claim.deliveries
         with database.transaction() as session:

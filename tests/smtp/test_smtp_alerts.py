@@ -11,7 +11,6 @@ from newsletter_svc.app import create_app
 from newsletter_svc.auth import asking
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
-from newsletter_svc.delivery.models import Lane
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
@@ -44,14 +43,14 @@ def test_a_refused_sender_is_an_alert_that_is_mailed_once_mail_goes_out_again(si
     sink.answer("mail", "530 5.7.0 sign in first")
     ask(service)
     for _ in range(2):
-        assert service.sender.run_round(Lane.TRANSACTIONAL).handled == 0
+        assert service.sender.run_round().handled == 0
 
     with service.database.reading() as session:
         (alert,) = alerts.current(session, now=utcnow())
     assert (alert.cause, alert.count) == (Cause.SENDER_REFUSED, 2)
 
     sink.behave()
-    threads = SenderThreads(service.sender)
+    threads = SenderThreads(service.sender, service.bulk)
     threads.start()
     try:
         received = sink.wait_for(2)

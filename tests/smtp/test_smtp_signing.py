@@ -63,7 +63,7 @@ def test_sign_in_mail_confirmations_and_alerts_arrive_signed(sink: Sink, app: Fl
     ask(service, Door.SUBSCRIBE, "žofie@bücher.example".replace("ž", "z"))
     with service.database.transaction() as session:
         alerts.report(session, Cause.SENDER_REFUSED, detail="for this test", now=utcnow())
-    threads = SenderThreads(service.sender)
+    threads = SenderThreads(service.sender, service.bulk)
     threads.start()
     try:
         received = sink.wait_for(3)

@@ -1,17 +1,19 @@
 """The journal of a claim: whatever is left of it after a kill says the truth."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import journal, ledger, recovery
+from newsletter_svc.delivery import journal, leases, ledger, recovery
 from newsletter_svc.delivery.journal import Ended, Journal, Record
 from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
+from tests.factories import owe_bulk, owe_single
 
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 RESEND = 900
@@ -26,14 +28,14 @@ steps = st.lists(
 )
 
 
-def write(directory: Path, done: list[tuple[int, Ended | None, str]]) -> Path:
+def write(directory: Path, done: list[tuple[int, Ended | None, str]], *, mailing_id: int | None = None) -> Path:
     """A journal as a killed sender leaves it: let go of, but not removed."""
-    left = Journal(directory, "dead")
+    left = Journal(directory, "dead", mailing_id=mailing_id)
     for delivery_id, ended, reply in done:
         if ended is None:
             left.intent(delivery_id)
         else:
-            left.result(delivery_id, ended, reply)
+            left.result(delivery_id, ended, reply.encode())
     left.close(done=False)
     return directory / "dead.journal"
 
@@ -87,30 +89,33 @@ def test_a_block_that_fails_leaves_its_journal_for_recovery(tmp_path: Path) -> N
     assert [left.records for left in journal.left_behind(tmp_path)] == [{7: Record(None)}]
 
 
-@pytest.fixture
-def claimed(database: Database) -> list[int]:
+@dataclass(frozen=True)
+class Held:
     """Five deliveries in the hands of a sender named `dead`."""
+
+    mailing_id: int | None
+    ids: list[int]
+
+
+@pytest.fixture(params=Lane)
+def held(request: pytest.FixtureRequest, database: Database) -> Held:
+    recipients = [f"reader{number}@example.org" for number in range(5)]
+    mailing_id = None
     with database.transaction() as session:
-        for number in range(5):
-            ledger.enqueue(
-                session,
-                key=f"digest:1:{number}",
-                kind="digest",
-                lane=Lane.BULK,
-                recipient=f"reader{number}@example.org",
-                subscriber_id=None,
-                subject_id="1",
-                message_domain="example.org",
-                now=NOW,
-            )
+        if request.param is Lane.BULK:
+            mailing_id = owe_bulk(session, *recipients, now=NOW)
+        else:
+            for recipient in recipients:
+                owe_single(session, recipient, now=NOW)
         lease = ledger.Lease(worker="dead", seconds=300)
-        return sorted(row.id for row in ledger.claim(session, Lane.BULK, lease=lease, limit=9, wanted={}, now=NOW))
+        taken = ledger.claim(session, mailing_id, lease=lease, limit=9, wanted={}, now=NOW)
+    return Held(mailing_id, [row.id for row in taken])
 
 
 def test_recovery_settles_each_delivery_by_what_the_journal_says(
-    database: Database, claimed: list[int], tmp_path: Path
+    database: Database, held: Held, tmp_path: Path
 ) -> None:
-    accepted, refused, in_flight, not_taken, untouched = claimed
+    accepted, refused, in_flight, not_taken, untouched = held.ids
     write(
         tmp_path,
         [
@@ -121,6 +126,7 @@ def test_recovery_settles_each_delivery_by_what_the_journal_says(
             (not_taken, None, ""),
             (not_taken, Ended.NOT_TAKEN, ""),
         ],
+        mailing_id=held.mailing_id,
     )
 
     assert recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW) == 1
@@ -138,27 +144,23 @@ def test_recovery_settles_each_delivery_by_what_the_journal_says(
     assert rows[accepted].reply == "250 2.0.0 queued as 7"
     assert rows[refused].reason == "5.1.1"
     assert suppressed == ["reader1@example.org"]
-    assert rows[in_flight].due_at == NOW + timedelta(seconds=RESEND)
+    assert rows[in_flight].due_at == NOW + timedelta(seconds=60 if held.mailing_id is None else RESEND)
     assert [rows[each].attempts for each in (not_taken, untouched)] == [0, 0]
     assert journal.present(tmp_path) == []
 
 
-def test_recovering_twice_changes_nothing_more(database: Database, claimed: list[int], tmp_path: Path) -> None:
-    write(tmp_path, [(claimed[0], None, "")])
+def test_recovering_twice_changes_nothing_more(database: Database, held: Held, tmp_path: Path) -> None:
+    write(tmp_path, [(held.ids[0], None, "")], mailing_id=held.mailing_id)
     recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW)
 
     assert recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW) == 0
 
 
-def test_a_lease_that_ran_out_says_nothing_while_the_journal_can_be_read(
-    database: Database, claimed: list[int]
-) -> None:
-    lease = ledger.Lease(worker="other", seconds=300)
-    late = NOW + timedelta(days=1)
+def test_a_lease_that_ran_out_says_nothing_while_the_journal_can_be_read(database: Database, held: Held) -> None:
     with database.transaction() as session:
-        taken = ledger.claim(
-            session, Lane.BULK, lease=lease, limit=9, wanted={}, now=late, journalled=["dead", "another"]
-        )
-        assert taken == []
-        taken = ledger.claim(session, Lane.BULK, lease=lease, limit=9, wanted={}, now=late, journalled=["another"])
-        assert sorted(row.id for row in taken) == claimed
+        session.execute(update(Delivery).values(leased_until=NOW - timedelta(days=9000)))
+        assert not leases.any_expired(session, journalled=["dead", "another"], now=NOW)
+        assert leases.release_expired(session, journalled=["dead", "another"], now=NOW) == 0
+        assert leases.any_expired(session, journalled=["another"], now=NOW)
+        assert leases.release_expired(session, journalled=["another"], now=NOW) == len(held.ids)
+        assert set(session.scalars(select(Delivery.status))) == {Status.PENDING}

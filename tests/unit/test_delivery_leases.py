@@ -1,52 +1,125 @@
-"""Leases: a claim whose sender lives on stays its own."""
+"""Leases: a claim whose sender lives on stays its own, and one whose sender is gone comes back."""
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from sqlalchemy import select, update
+
+from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import ledger
-from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.delivery import leases, ledger, mailings, marks
+from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Status
+from tests.factories import owe_bulk, owe_single
 
-NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
-LEASE = ledger.Lease(worker="first", seconds=300)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+NOW = utcnow()
 
 
-def claimed(database: Database, *, now: datetime) -> list[Delivery]:
+@pytest.fixture(params=Lane)
+def mailing_id(request: pytest.FixtureRequest, database: Database) -> int | None:
+    """What the one delivery of these tests belongs to."""
     with database.transaction() as session:
-        lease = ledger.Lease(worker="second", seconds=300)
-        return ledger.claim(session, Lane.BULK, lease=lease, limit=10, wanted={}, now=now)
+        if request.param is Lane.BULK:
+            return owe_bulk(session, "ada@example.org", now=NOW)
+        owe_single(session, "ada@example.org", now=NOW)
+        return None
 
 
-def owe_and_claim(database: Database) -> None:
+def claim(database: Database, worker: str, mailing_id: int | None) -> list[Claimed]:
     with database.transaction() as session:
-        ledger.enqueue(
-            session,
-            key="digest:1:1",
-            kind="digest",
-            lane=Lane.BULK,
-            recipient="ada@example.org",
-            subscriber_id=None,
-            subject_id="1",
-            message_domain="example.org",
-            now=NOW,
-        )
-        assert ledger.claim(session, Lane.BULK, lease=LEASE, limit=10, wanted={}, now=NOW)
+        lease = ledger.Lease(worker=worker, seconds=300)
+        return ledger.claim(session, mailing_id, lease=lease, limit=10, wanted={}, now=NOW)
 
 
-def test_a_lease_that_is_renewed_keeps_others_out_for_as_long_again(database: Database) -> None:
-    owe_and_claim(database)
+def let_it_run_out(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(update(Delivery).values(leased_until=LONG_AGO))
+
+
+def release(database: Database) -> int:
+    with database.transaction() as session:
+        released = leases.release_expired(session, journalled=[], now=NOW)
+    with database.reading() as session:
+        assert not leases.any_expired(session, journalled=[], now=NOW)
+    return released
+
+
+def row(database: Database) -> Delivery:
+    with database.reading() as session:
+        return session.scalars(select(Delivery)).one()
+
+
+def test_a_claim_is_its_owners_for_as_long_as_its_lease(database: Database, mailing_id: int | None) -> None:
+    claim(database, "first", mailing_id)
+
+    until = row(database).leased_until
+    assert until is not None
+    assert NOW <= until - timedelta(seconds=300) <= utcnow()
+    assert release(database) == 0
+    assert claim(database, "second", mailing_id) == []
+
+
+def test_a_lease_that_is_renewed_keeps_others_out_for_as_long_again(database: Database, mailing_id: int | None) -> None:
+    claim(database, "first", mailing_id)
+    let_it_run_out(database)
 
     with database.transaction() as session:
-        ledger.renew(session, workers={"first"}, until=NOW + timedelta(seconds=500))
+        leases.renew(session, {"first": mailing_id}, seconds=500, now=NOW)
 
-    assert claimed(database, now=NOW + timedelta(seconds=499)) == []
-    assert [row.claimed_by for row in claimed(database, now=NOW + timedelta(seconds=500))] == ["second"]
+    until = row(database).leased_until
+    assert until is not None
+    assert NOW <= until - timedelta(seconds=500) <= utcnow()
+    assert release(database) == 0
+    assert claim(database, "second", mailing_id) == []
 
 
-def test_renewing_does_not_bring_back_what_somebody_else_has_claimed(database: Database) -> None:
-    owe_and_claim(database)
-    assert claimed(database, now=NOW + timedelta(seconds=300))
+def test_what_a_dead_sender_held_comes_back_as_it_was(database: Database, mailing_id: int | None) -> None:
+    claim(database, "first", mailing_id)
+    let_it_run_out(database)
+
+    assert claim(database, "second", mailing_id) == []
+    assert release(database) == 1
+
+    assert (row(database).status, row(database).claimed_by) == (Status.PENDING, None)
+    (again,) = claim(database, "second", mailing_id)
+    assert (again.claimed_by, again.attempts) == ("second", 1)
+
+
+def test_a_resend_that_a_dead_sender_held_is_still_unknown(database: Database, mailing_id: int | None) -> None:
+    (first,) = claim(database, "first", mailing_id)
+    with database.transaction() as session:
+        marks.unknown(session, first, resend_at=NOW)
+    (resend,) = claim(database, "second", mailing_id)
+    assert resend.resends == 1
+    let_it_run_out(database)
+
+    assert release(database) == 1
+
+    assert (row(database).status, row(database).resends) == (Status.UNKNOWN, 0)
+
+
+def test_renewing_does_not_bring_back_what_somebody_else_has_claimed(
+    database: Database, mailing_id: int | None
+) -> None:
+    claim(database, "first", mailing_id)
+    let_it_run_out(database)
+    release(database)
+    claim(database, "second", mailing_id)
+    let_it_run_out(database)
 
     with database.transaction() as session:
-        ledger.renew(session, workers={"first"}, until=NOW + timedelta(days=1))
+        leases.renew(session, {"first": mailing_id}, seconds=86_400, now=NOW)
 
-    assert claimed(database, now=NOW + timedelta(seconds=600))
+    assert release(database) == 1
+
+
+@pytest.mark.parametrize("change", [mailings.pause, mailings.cancel])
+def test_what_was_held_of_a_mailing_that_does_not_go_on_comes_back_too(database: Database, change: object) -> None:
+    with database.transaction() as session:
+        mailing_id = owe_bulk(session, "ada@example.org", now=NOW)
+    claim(database, "first", mailing_id)
+    with database.transaction() as session:
+        assert change(session, mailing_id)  # type: ignore[operator]
+    let_it_run_out(database)
+
+    assert release(database) == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import envelope, pace, retries
-from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.delivery.models import Claimed, Lane
 from newsletter_svc.delivery.verdicts import Verdict, judge, reason
 from newsletter_svc.mail import replies
 from newsletter_svc.mail.addresses import wire_address
@@ -18,9 +18,22 @@ NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 RING = Keyring(("the newest key of this test",), environment="development")
 
 
-def delivery(lane: Lane, attempts: int, *, age: timedelta = timedelta(), lives: timedelta | None = None) -> Delivery:
-    expires_at = None if lives is None else NOW + lives
-    return Delivery(lane=lane, attempts=attempts, created_at=NOW - age, expires_at=expires_at)
+def delivery(lane: Lane, attempts: int, *, age: timedelta = timedelta(), lives: timedelta | None = None) -> Claimed:
+    return Claimed(
+        id=1,
+        kind="note",
+        lane=lane,
+        mailing_id=None if lane is Lane.TRANSACTIONAL else 1,
+        subscriber_id=None,
+        subject_id="1",
+        recipient="ada@example.org",
+        message_id="<1@news.example>",
+        attempts=attempts,
+        resends=0,
+        created_at=NOW - age,
+        expires_at=None if lives is None else NOW + lives,
+        claimed_by="first",
+    )
 
 
 # Verdicts (RFC 3463)
@@ -43,7 +56,8 @@ def delivery(lane: Lane, attempts: int, *, age: timedelta = timedelta(), lives: 
         ("550 5.0.0 undefined", Verdict.SOFT, "5.0.0"),
         ("451 local trouble", Verdict.SOFT, "451"),
         ("452 too many", Verdict.SOFT, "452"),
-        ("552 5.3.4 too big", Verdict.FAILED, "5.3.4"),
+        ("552 5.3.4 too big", Verdict.TOO_LARGE, "5.3.4"),
+        ("552 too big", Verdict.TOO_LARGE, "552"),
         ("550 5.7.1 blocked", Verdict.FAILED, "5.7.1"),
         ("550 5.1.2 bad domain, for once", Verdict.FAILED, "5.1.2"),
         ("550 5.1.7 bad sender", Verdict.FAILED, "5.1.7"),

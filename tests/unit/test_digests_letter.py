@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from newsletter_svc.articles import store
 from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.clock import utcnow
-from newsletter_svc.delivery.models import Delivery, Lane, Status
+from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.digests.letter import UnknownDigest, load_issue, sender_id
 from newsletter_svc.digests.runs import Outcome, send_now
 from newsletter_svc.parts import Parts
@@ -176,8 +176,8 @@ def test_sign_in_mail_does_not_wait_behind_an_issue(parts: Parts) -> None:
     write(parts, "One")
     publish(parts)
 
-    assert parts.sender.run_round(Lane.TRANSACTIONAL).handled == 0
-    assert parts.sender.run_round(Lane.BULK).handled == 1
+    assert parts.sender.run_round().handled == 0
+    assert parts.bulk.send_due().handled == 1
 
 
 @pytest.mark.parametrize(

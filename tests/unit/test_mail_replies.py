@@ -46,3 +46,13 @@ def test_the_text_of_a_failure_has_codes_only() -> None:
     assert failure.text == "550 5.1.1 Ada is not here"
     silence = OutcomeUnknown(Stage.DOT, cause="TimeoutError")
     assert (str(silence), silence.code, silence.text) == ("OutcomeUnknown at dot: TimeoutError", None, "TimeoutError")
+
+
+@given(
+    text=st.one_of(
+        st.binary(max_size=600),
+        st.from_regex(rb"2\.0\.0 Ok: queued as [0-9A-F]{8,12} <[a-z]{1,9}@example\.org>", fullmatch=True),
+    )
+)
+def test_the_short_way_for_what_was_accepted_keeps_what_the_long_way_keeps(text: bytes) -> None:
+    assert replies.accepted(250, text) == str(replies.read(250, text))

@@ -22,7 +22,6 @@ import newsletter_svc
 from newsletter_svc import migrations
 from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
-from newsletter_svc.delivery.models import Lane
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web.state import EXTENSION
 
@@ -33,7 +32,7 @@ with parts.database.transaction() as session:
     newsletters.ensure_default(session, now=utcnow())
 client = app.test_client()
 asked = client.post("/signin", json={"email": "ada@example.org"})
-parts.sender.run_round(Lane.TRANSACTIONAL)
+parts.sender.run_round()
 print(json.dumps({
     "file": newsletter_svc.__file__,
     "asked": asked.status_code,

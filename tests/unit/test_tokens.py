@@ -147,3 +147,14 @@ def test_a_key_is_named_without_being_told() -> None:
     assert RING.all == (key_id(NEW), key_id(OLD))
     assert NEW not in json.dumps(RING.all)
     assert key_id(NEW) not in fingerprint(NEW)
+
+
+@given(numbers=st.lists(st.integers(min_value=0, max_value=2**63), max_size=3))
+def test_a_stamp_makes_the_tokens_that_issuing_makes(numbers: list[int]) -> None:
+    token = RING.stamp(Purpose.UNSUBSCRIBE)(numbers)
+    assert RING.read(Purpose.UNSUBSCRIBE, token) == numbers
+    issued = RING.issue(Purpose.UNSUBSCRIBE, numbers)
+    # What is long and repeats itself is compressed when it is issued; a stamp leaves that out.
+    assert token == issued or issued.startswith(".")
+    with pytest.raises(BadToken):
+        RING.read(Purpose.MAGIC_LINK, token)

@@ -18,7 +18,6 @@ from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import Door, MagicLink
 from newsletter_svc.db import insert_row
 from newsletter_svc.delivery import ledger
-from newsletter_svc.delivery.models import Lane
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import Newsletter
@@ -87,7 +86,6 @@ def request_link(
         session,
         key=f"{kind}:{link['id']}",
         kind=kind,
-        lane=Lane.TRANSACTIONAL,
         recipient=person.email,
         subscriber_id=person.id,
         subject_id=link["id"],

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.auth import secrets as link_secrets
 from newsletter_svc.auth.models import Door, MagicLink
-from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, Stream
@@ -26,7 +26,7 @@ class LinkLetters:
         self._links = links
         self._keyring = keyring
 
-    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter:
+    def __call__(self, session: Session, delivery: Claimed, *, now: datetime) -> Letter:
         """The letter for this delivery, whose `subject_id` is a magic link's id."""
         link = session.get_one(MagicLink, delivery.subject_id)
         subscriber = session.get_one(Subscriber, link.subscriber_id)
@@ -62,7 +62,7 @@ def newsletter_titles(session: Session, link: MagicLink) -> list[str]:
     return list(session.scalars(found))
 
 
-def still_wanted(session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]:
+def still_wanted(session: Session, deliveries: Sequence[Claimed], *, now: datetime) -> set[int]:
     """Which of these mails still carry a link that would work."""
     ids = {delivery.subject_id: delivery.id for delivery in deliveries}
     alive = select(MagicLink.id).where(MagicLink.id.in_(ids), MagicLink.used_at.is_(None), MagicLink.expires_at > now)

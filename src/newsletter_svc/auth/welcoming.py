@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.auth.redeeming import Redeemed
 from newsletter_svc.delivery import ledger
-from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, Stream
 from newsletter_svc.subscribers import subscriptions
@@ -25,7 +25,6 @@ def owe_if_first(session: Session, redeemed: Redeemed, *, message_domain: str, n
         session,
         key=f"{KIND}:{redeemed.link_id}",
         kind=KIND,
-        lane=Lane.TRANSACTIONAL,
         recipient=redeemed.subscriber.email,
         subscriber_id=redeemed.subscriber.id,
         subject_id=redeemed.link_id,
@@ -41,7 +40,7 @@ class WelcomeLetters:
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
 
-    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter:
+    def __call__(self, session: Session, delivery: Claimed, *, now: datetime) -> Letter:
         subscriber = session.get_one(Subscriber, delivery.subscriber_id)
         titles = [newsletter.title for newsletter in subscriptions.confirmed_newsletters(session, subscriber.id)]
         rendered = self._composer.render(KIND, {"name": subscriber.name, "newsletters": titles})

@@ -53,7 +53,7 @@ def sender(parts: Parts) -> None:
 
 
 def _send_until(told: threading.Event, parts: Parts) -> None:
-    threads = SenderThreads(parts.sender)
+    threads = SenderThreads(parts.sender, parts.bulk)
     threads.start()
     told.wait()
     if not threads.stop(timeout=STOP_SECONDS):

@@ -27,7 +27,7 @@ def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: 
 
     Senders of other processes share the work: whoever claims a delivery first sends it.
     """
-    threads = SenderThreads(parts.sender)
+    threads = SenderThreads(parts.sender, parts.bulk)
     with only_warnings(), _told_to_stop() as told:
         threads.start()
         try:

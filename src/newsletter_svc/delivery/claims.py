@@ -5,23 +5,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from uuid import uuid4
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import journal, ledger, pace, recovery
+from newsletter_svc.delivery import journal, leases, ledger, pace, recovery
+from newsletter_svc.delivery.fullness import Fullness
 from newsletter_svc.delivery.journal import Journal
-from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.settings import Settings
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What one sender holds: when the first delivery may go, and how far apart the others follow."""
+    """What one sender holds since `at`: when the first delivery may go, and how far apart the others follow."""
 
     worker: str
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[Claimed]
     journal: Journal
+    at: datetime
     first_at: datetime
     apart: timedelta = timedelta()
 
@@ -32,72 +35,104 @@ class Claim:
 
 @dataclass
 class Claims:
-    """Takes claims for the threads of one process, and looks after them."""
+    """Takes claims for the senders of one process, and looks after them."""
 
     database: Database
     settings: Settings
     wanted: Mapping[str, ledger.StillWanted]
     now: Callable[[], datetime] = utcnow
-    _live: set[str] = field(default_factory=set)
+    _live: dict[str, int | None] = field(default_factory=dict)
+    """The claims that senders of this process hold, each with its mailing."""
+
+    @cached_property
+    def fullness(self) -> Fullness:
+        """What its senders tell of a disk without room."""
+        return Fullness(self.database)
 
     @contextmanager
-    def take(self, lane: Lane, *, limit: int) -> Iterator[Claim | None]:
-        """A claim of up to `limit` due deliveries for the length of a `with` block; None where nothing is due.
+    def take(self, *, limit: int) -> Iterator[Claim | None]:
+        """A claim of mail that somebody waits for, for the length of a `with` block; None where nothing is due.
 
-        The block commits how each of them ended. If it raises instead, the journal stays, and `recover` settles what
+        The block commits how each delivery ended. If it raises instead, the journal stays, and `recover` settles what
         it names: so a database that goes away in mid-batch costs no mail and sends none twice.
+        """
+        claim = self.begin(None, limit=limit)
+        try:
+            yield claim
+        except BaseException:
+            if claim is not None:
+                self.end(claim, done=False)
+            raise
+        if claim is not None:
+            self.end(claim, done=True)
+
+    def begin(self, mailing_id: int | None, *, limit: int) -> Claim | None:
+        """Up to `limit` due deliveries of a mailing, or (for None) of those that somebody waits for.
+
+        None where nothing is due. Whoever gets a claim says with `end` that it is over.
         """
         now = self.now()
         with self.database.reading() as session:
-            is_due = ledger.anything_due(session, lane, now=now)
-        if not is_due:
-            yield None
-            return
+            if not ledger.anything_due(session, mailing_id, now=now):
+                return None
         worker = _worker_name()
         # There is a journal before there is a claim, so that whoever finds the claim finds the journal too.
-        with Journal(self.settings.journal_dir, worker) as own:
-            claim = self._claim(lane, worker, own, limit=limit, now=now)
-            self._live.add(worker)
-            try:
-                yield claim if claim.deliveries else None
-            finally:
-                self._live.discard(worker)
+        own = Journal(self.settings.journal_dir, worker, mailing_id=mailing_id)
+        try:
+            claim = self._claim(mailing_id, worker, own, limit=limit, now=now)
+        except BaseException:
+            own.close(done=False)
+            raise
+        if not claim.deliveries:
+            own.close(done=True)
+            return None
+        self._live[worker] = mailing_id
+        return claim
+
+    def end(self, claim: Claim, *, done: bool) -> None:
+        """Let go of a claim: `done` when all its deliveries are marked, else its journal stays for `recover`."""
+        self._live.pop(claim.worker, None)
+        claim.journal.close(done=done)
 
     def renew(self) -> None:
-        """Keep what this process is at; called now and then, since a thread that waits for a server cannot."""
-        workers = list(self._live)
-        if workers:
-            until = self.now() + timedelta(seconds=self.settings.delivery_lease_seconds)
+        """Keep what this process is at; called now and then, since a sender that waits for a server cannot."""
+        live = dict(self._live)
+        if live:
             with self.database.transaction() as session:
-                ledger.renew(session, workers=workers, until=until)
+                leases.renew(session, live, seconds=self.settings.delivery_lease_seconds, now=self.now())
 
     def recover(self) -> int:
-        """Settle what senders on this machine left behind when they were killed; return how many claims that were."""
-        return recovery.recover(
+        """Settle what killed senders left behind: by their journals on this machine, else when their lease is over.
+
+        Returns how many claims the one, and how many deliveries the other settled, in all.
+        """
+        now = self.now()
+        settled = recovery.recover(
             self.database,
             self.settings.journal_dir,
             unknown_resend_seconds=self.settings.unknown_resend_seconds,
-            now=self.now(),
+            now=now,
         )
+        journalled = journal.present(self.settings.journal_dir)
+        with self.database.reading() as session:
+            if not leases.any_expired(session, journalled=journalled, now=now):
+                return settled
+        with self.database.transaction() as session:
+            return settled + leases.release_expired(session, journalled=journalled, now=now)
 
-    def _claim(self, lane: Lane, worker: str, own: Journal, *, limit: int, now: datetime) -> Claim:
+    def _claim(self, mailing_id: int | None, worker: str, own: Journal, *, limit: int, now: datetime) -> Claim:
         lease = ledger.Lease(worker=worker, seconds=self.settings.delivery_lease_seconds)
         rate = self.settings.mail_max_per_second
-        if rate is not None:
-            limit = max(1, min(limit, int(rate * lease.seconds / 4)))
-        journalled = journal.present(self.settings.journal_dir)
         with self.database.transaction() as session:
-            deliveries = ledger.claim(
-                session, lane, lease=lease, limit=limit, wanted=self.wanted, now=now, journalled=journalled
-            )
+            deliveries = ledger.claim(session, mailing_id, lease=lease, limit=limit, wanted=self.wanted, now=now)
             if rate is None or not deliveries:
-                return Claim(worker, deliveries, own, now)
+                return Claim(worker, deliveries, own, now, now)
             start = pace.reserve(session, len(deliveries), per_second=rate, now=now)
         # A reader who waits in front of a page goes first: sign-in mail counts towards the rate, but never waits.
-        first_at = now if lane == Lane.TRANSACTIONAL else start
-        return Claim(worker, deliveries, own, first_at, timedelta(seconds=1 / rate))
+        first_at = now if mailing_id is None else start
+        return Claim(worker, deliveries, own, now, first_at, timedelta(seconds=1 / rate))
 
 
 def _worker_name() -> str:
-    """Unique for each claim, so that a thread that overslept its lease cannot mark what it claimed again since."""
+    """Unique for each claim, so that a sender that overslept its lease cannot mark what it claimed again since."""
     return f"{os.uname().nodename[:40]}.{os.getpid()}.{uuid4().hex[:12]}"

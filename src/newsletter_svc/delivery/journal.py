@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Self
 
+_MAILING = struct.Struct("<cQ")
 _INTENT = struct.Struct("<cQ")
 _RESULT = struct.Struct("<cQH")
 _REPLY_LIMIT = 1_000
@@ -44,25 +45,30 @@ class Left:
 
     worker: str
     path: Path
+    mailing_id: int | None = None
     records: dict[int, Record] = field(default_factory=dict)
 
 
 class Journal:
-    """One claim's journal, open and locked for as long as its sender lives."""
+    """One claim's journal, open and locked for as long as its sender lives.
 
-    def __init__(self, directory: Path, worker: str) -> None:
+    It begins with the claim's mailing, so that whoever recovers it need not look for its rows among a million.
+    """
+
+    def __init__(self, directory: Path, worker: str, *, mailing_id: int | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{worker}{_SUFFIX}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        os.write(self._file, _MAILING.pack(b"M", mailing_id or 0))
 
     def intent(self, delivery_id: int) -> None:
         """The final dot goes out now. Raises OSError, and then it must not (a full disk)."""
         os.write(self._file, _INTENT.pack(b"I", delivery_id))
 
-    def result(self, delivery_id: int, ended: Ended, reply: str = "") -> None:
+    def result(self, delivery_id: int, ended: Ended, reply: bytes = b"") -> None:
         """The reply has come, or will not come any more."""
-        text = reply.encode(errors="replace")[:_REPLY_LIMIT]
+        text = reply[:_REPLY_LIMIT]
         os.write(self._file, _RESULT.pack(ended.value, delivery_id, len(text)) + text)
 
     def close(self, *, done: bool) -> None:
@@ -89,7 +95,7 @@ def left_behind(directory: Path) -> Iterator[Left]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between listing and locking it may have been recovered by somebody else.
             if path.exists():
-                yield Left(path.name.removesuffix(_SUFFIX), path, dict(_records(path.read_bytes())))
+                yield _read(path)
         except BlockingIOError:
             continue  # Its sender lives.
         finally:
@@ -101,9 +107,16 @@ def present(directory: Path) -> list[str]:
     return [path.name.removesuffix(_SUFFIX) for path in directory.glob(f"*{_SUFFIX}")]
 
 
-def _records(content: bytes) -> Iterator[tuple[int, Record]]:
+def _read(path: Path) -> Left:
+    content = path.read_bytes()
+    # A sender may be killed before it wrote anything; then it has claimed nothing either.
+    mailing_id = _MAILING.unpack_from(content)[1] if len(content) >= _MAILING.size else 0
+    records = dict(_records(content, at=_MAILING.size))
+    return Left(path.name.removesuffix(_SUFFIX), path, mailing_id or None, records)
+
+
+def _records(content: bytes, *, at: int) -> Iterator[tuple[int, Record]]:
     """Every record in turn; one that the kill cut short ends the file."""
-    at = 0
     while at + _INTENT.size <= len(content):
         letter, delivery_id = _INTENT.unpack_from(content, at)
         if letter == b"I":

@@ -1,16 +1,19 @@
-"""The ledger: what is owed, who has taken it, and how it ended. Every change of a delivery's status stands here."""
+"""The ledger: owing a message, and taking what is due. How deliveries end stands in `marks`."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from itertools import groupby
+from operator import attrgetter
+from typing import Protocol
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, and_, case, select, update
+from sqlalchemy import ColumnElement, and_, case, insert, select, update
 from sqlalchemy.orm import Session
 
-from newsletter_svc.delivery import suppressions
-from newsletter_svc.delivery.models import Delivery, Lane, Status
+from newsletter_svc.db import change
+from newsletter_svc.delivery import leases, suppressions
+from newsletter_svc.delivery.models import CLAIMED, Claimed, Delivery, Lane, Status
 
 MOST_ENDED = 50
 """A claim looks at no more than so many times its limit, when most of what is due must not go out any more."""
@@ -19,7 +22,7 @@ MOST_ENDED = 50
 class StillWanted(Protocol):
     """Which of these deliveries (by id) their readers still want. Features hand it over; delivery knows only kinds."""
 
-    def __call__(self, session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]: ...
+    def __call__(self, session: Session, deliveries: Sequence[Claimed], *, now: datetime) -> set[int]: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,6 @@ def enqueue(
     *,
     key: str,
     kind: str,
-    lane: Lane,
     recipient: str,
     subscriber_id: int | None,
     subject_id: str,
@@ -43,86 +45,88 @@ def enqueue(
     now: datetime,
     expires_at: datetime | None = None,
     withheld: str | None = None,
-) -> Delivery:
-    """Owe one message, in the transaction of whatever caused it; or put on record, with the reason, that it is not."""
-    delivery = Delivery(
-        key=key,
-        kind=kind,
-        lane=lane,
-        recipient=recipient,
-        subscriber_id=subscriber_id,
-        subject_id=subject_id,
-        message_id=f"<{uuid4().hex}@{message_domain}>",
-        status=Status.CANCELLED if withheld else Status.PENDING,
-        due_at=now,
-        expires_at=expires_at,
-        reason=withheld,
-        created_at=now,
-        finished_at=now if withheld else None,
-    )
-    session.add(delivery)
-    session.flush()
-    return delivery
+) -> int:
+    """Owe one message that somebody waits for, in the transaction of whatever caused it; return the delivery's id.
 
-
-def owed(lane: Lane, now: datetime, *, journalled: Collection[str] = ()) -> list[ColumnElement[bool]]:
-    """What is due, one condition for each way of being so: tried before, never answered (once), abandoned, waiting.
-
-    A lease that ran out says nothing where the claim's journal can be read (`journalled`): that one decides. The
-    conditions are read one by one along the index; joined by OR, a claim of a thousand would sort a million rows.
+    Or put on record, with the reason `withheld`, that it is not owed.
     """
+    values = {
+        "key": key,
+        "kind": kind,
+        "lane": Lane.TRANSACTIONAL,
+        "recipient": recipient,
+        "subscriber_id": subscriber_id,
+        "subject_id": subject_id,
+        "message_id": f"<{uuid4().hex}@{message_domain}>",
+        "status": Status.CANCELLED if withheld else Status.PENDING,
+        "attempts": 0,
+        "resends": 0,
+        "due_at": now,
+        "expires_at": expires_at,
+        "reason": withheld,
+        "created_at": now,
+        "finished_at": now if withheld else None,
+    }
+    return session.connection().execute(_ENQUEUE, values).scalar_one()
+
+
+_ENQUEUE = insert(Delivery.__table__).returning(Delivery.id)  # type: ignore[arg-type]  # It is a Table.
+
+
+def owed(mailing_id: int | None, now: datetime) -> list[ColumnElement[bool]]:
+    """What is due of a mailing, or (None) of mail that somebody waits for: one condition for each way of being so.
+
+    Tried before, never answered (once), waiting. The conditions are read one by one along the index; joined by OR, a
+    claim of a thousand would sort a million rows.
+    """
+    of_it = Delivery.mailing_id.is_(None) if mailing_id is None else Delivery.mailing_id == mailing_id
     return [
-        and_(Delivery.lane == lane, condition)
+        and_(of_it, condition, Delivery.due_at <= now)
         for condition in (
-            and_(Delivery.status == Status.RETRY, Delivery.due_at <= now),
-            and_(Delivery.status == Status.UNKNOWN, Delivery.due_at <= now, Delivery.resends == 0),
-            and_(
-                Delivery.status == Status.CLAIMED,
-                Delivery.leased_until <= now,
-                Delivery.claimed_by.not_in(journalled),
-            ),
-            and_(Delivery.status == Status.PENDING, Delivery.due_at <= now),
+            Delivery.status == Status.RETRY,
+            and_(Delivery.status == Status.UNKNOWN, Delivery.resends == 0),
+            Delivery.status == Status.PENDING,
         )
     ]
 
 
-def anything_due(session: Session, lane: Lane, *, now: datetime) -> bool:
+def anything_due(session: Session, mailing_id: int | None, *, now: datetime) -> bool:
     return any(
         session.scalars(select(Delivery.id).where(condition).limit(1)).first() is not None
-        for condition in owed(lane, now)
+        for condition in owed(mailing_id, now)
     )
 
 
 def claim(
     session: Session,
-    lane: Lane,
+    mailing_id: int | None,
     *,
     lease: Lease,
     limit: int,
     wanted: Mapping[str, StillWanted],
     now: datetime,
-    journalled: Collection[str] = (),
-) -> list[Delivery]:
-    """Take up to `limit` due deliveries; nobody else gets them until the lease runs out.
+) -> list[Claimed]:
+    """Take up to `limit` due deliveries of a mailing, or (None) of those that somebody waits for.
 
-    Those that must not go out any more (suppressed, unsubscribed, too late) are ended here, and the next take their
-    place; but only so many at once, since the transaction keeps others waiting.
+    Nobody else gets them until the lease has run out. Those that must not go out any more (suppressed, unsubscribed,
+    too late) are ended here, and the next take their place; but only so many at once, since the transaction keeps
+    others waiting.
     """
-    good: list[Delivery] = []
+    good: list[Claimed] = []
     to_look_at = limit * MOST_ENDED
-    for condition in owed(lane, now, journalled=journalled):
+    for condition in owed(mailing_id, now):
         while len(good) < limit and to_look_at > 0:
             taken = _take(session, condition, lease=lease, limit=limit - len(good), now=now)
             if not taken:
                 break
             good += _without_unwanted(session, taken, wanted, now)
             to_look_at -= len(taken)
-    return sorted(good, key=lambda row: row.id)
+    return sorted(good)
 
 
 def _take(
     session: Session, condition: ColumnElement[bool], *, lease: Lease, limit: int, now: datetime
-) -> Sequence[Delivery]:
+) -> list[Claimed]:
     chosen = (
         select(Delivery.id)
         .where(condition)
@@ -132,112 +136,46 @@ def _take(
         # A CTE is read once. As a plain subquery PostgreSQL may run it again and lock more rows than the limit.
         .cte("chosen")
     )
-    return session.scalars(
+    taken = (
         update(Delivery)
         .where(Delivery.id.in_(select(chosen.c.id)))
         .values(
             status=Status.CLAIMED,
             claimed_by=lease.worker,
-            leased_until=now + timedelta(seconds=lease.seconds),
+            leased_until=leases.clock(session, now) + timedelta(seconds=lease.seconds),
             attempts=Delivery.attempts + 1,
             resends=case((Delivery.status == Status.UNKNOWN, Delivery.resends + 1), else_=Delivery.resends),
         )
-        .returning(Delivery)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    ).all()
+        .returning(*CLAIMED)
+        .execution_options(synchronize_session=False)
+    )
+    return [Claimed._make(row) for row in session.connection().execute(taken)]
 
 
 def _without_unwanted(
-    session: Session, taken: Sequence[Delivery], wanted: Mapping[str, StillWanted], now: datetime
-) -> list[Delivery]:
+    session: Session, taken: Sequence[Claimed], wanted: Mapping[str, StillWanted], now: datetime
+) -> list[Claimed]:
     suppressed = suppressions.blocked(session, taken, now=now)
-    good: list[Delivery] = []
-    for kind in sorted({delivery.kind for delivery in taken}):
-        same_kind = [delivery for delivery in taken if delivery.kind == kind]
-        still_wanted = wanted[kind](session, same_kind, now=now) if kind in wanted else {row.id for row in same_kind}
-        for delivery in same_kind:
-            if delivery.id in suppressed:
-                _end(delivery, Status.SUPPRESSED, reason="suppressed", now=now)
-            elif delivery.expires_at is not None and delivery.expires_at <= now:
+    good: list[Claimed] = []
+    ended: dict[tuple[Status, str], list[int]] = {}
+    for kind, of_kind in _by_kind(taken):
+        still_wanted = wanted[kind](session, of_kind, now=now) if kind in wanted else {row.id for row in of_kind}
+        for row in of_kind:
+            if row.id in suppressed:
+                ended.setdefault((Status.SUPPRESSED, "suppressed"), []).append(row.id)
+            elif row.expires_at is not None and row.expires_at <= now:
                 # Asked before what the reader wants: a dead link is not wanted either, but it is we who came too late.
-                _end(delivery, Status.FAILED, reason="expired", now=now)
-            elif delivery.id not in still_wanted:
-                _end(delivery, Status.CANCELLED, reason="not_wanted", now=now)
+                ended.setdefault((Status.FAILED, "expired"), []).append(row.id)
+            elif row.id not in still_wanted:
+                ended.setdefault((Status.CANCELLED, "not_wanted"), []).append(row.id)
             else:
-                good.append(delivery)
+                good.append(row)
+    for (status, reason), ids in ended.items():
+        values = {"status": status, "reason": reason, "finished_at": now, "claimed_by": None, "leased_until": None}
+        change(session, update(Delivery).where(Delivery.id.in_(ids)).values(values))
     return good
 
 
-def _end(delivery: Delivery, status: Status, *, reason: str, now: datetime) -> None:
-    delivery.status = status
-    delivery.reason = reason
-    delivery.finished_at = now
-    delivery.claimed_by = None
-    delivery.leased_until = None
-
-
-def renew(session: Session, *, workers: Collection[str], until: datetime) -> None:
-    """A claim whose sender lives on stays its own, also while a slow server takes minutes to reply."""
-    session.execute(
-        update(Delivery)
-        .where(Delivery.status == Status.CLAIMED, Delivery.claimed_by.in_(workers))
-        .values(leased_until=until)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def mark_sent(session: Session, delivery: Delivery, *, reply: str, now: datetime) -> bool:
-    """The server has accepted it, with this reply."""
-    return _mark(session, delivery, status=Status.SENT, reply=reply, reason=None, finished_at=now)
-
-
-def mark_failed(session: Session, delivery: Delivery, *, reason: str, reply: str | None, now: datetime) -> bool:
-    """It will not be tried again."""
-    return _mark(session, delivery, status=Status.FAILED, reply=reply, reason=reason, finished_at=now)
-
-
-def mark_retry(session: Session, delivery: Delivery, *, reason: str, reply: str | None, due_at: datetime) -> bool:
-    """The server said "not now", or the letter could not be written: try again at `due_at`."""
-    return _mark(session, delivery, status=Status.RETRY, reply=reply, reason=reason, due_at=due_at)
-
-
-def postpone(session: Session, delivery: Delivery, *, reason: str, reply: str | None, due_at: datetime) -> bool:
-    """The server could not be reached: no attempt counts, and what may have arrived stays `unknown`."""
-    values = {"reply": reply, "reason": reason, "due_at": due_at}
-    return _mark(session, delivery, **_untried(delivery, otherwise=Status.RETRY), **values)
-
-
-def mark_unknown(session: Session, delivery: Delivery, *, resend_at: datetime) -> bool:
-    """The final dot went out and no reply was seen: sent once more at `resend_at`, then left to the operator."""
-    return _mark(session, delivery, status=Status.UNKNOWN, reply=None, reason="no_reply", due_at=resend_at)
-
-
-def give_back(session: Session, delivery: Delivery) -> bool:
-    """Not touched after all: as it was before the claim."""
-    return _mark(session, delivery, **_untried(delivery, otherwise=Status.PENDING))
-
-
-def give_back_all(session: Session, deliveries: Iterable[Delivery]) -> None:
-    for delivery in deliveries:
-        give_back(session, delivery)
-
-
-def _untried(delivery: Delivery, *, otherwise: Status) -> dict[str, object]:
-    was_unknown = delivery.resends > 0
-    return {
-        "status": Status.UNKNOWN if was_unknown else otherwise,
-        "attempts": Delivery.attempts - 1,
-        "resends": delivery.resends - 1 if was_unknown else 0,
-    }
-
-
-def _mark(session: Session, delivery: Delivery, **values: object) -> bool:
-    # A worker that overslept its lease must not overwrite what its successor wrote: only the claim's owner marks.
-    result = session.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery.id, Delivery.status == Status.CLAIMED)
-        .where(Delivery.claimed_by == delivery.claimed_by)
-        .values(claimed_by=None, leased_until=None, **values)
-        .execution_options(synchronize_session=False)
-    )
-    return bool(cast(CursorResult[Any], result).rowcount)
+def _by_kind(rows: Sequence[Claimed]) -> Iterator[tuple[str, list[Claimed]]]:
+    by_kind = attrgetter("kind")
+    return ((kind, list(group)) for kind, group in groupby(sorted(rows, key=by_kind), by_kind))

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
 
-from sqlalchemy import CursorResult, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from newsletter_svc.db import change
 from newsletter_svc.delivery.models import Delivery, Mailing, MailingState, Status
 
 CHUNK = 5_000
@@ -66,7 +66,7 @@ def end_cancelled(session: Session, mailing_id: int, *, now: datetime) -> int:
         .where(_is_cancelled(mailing_id))
         .limit(CHUNK)
     )
-    return _count(
+    return change(
         session,
         update(Delivery)
         # Asked once more of the row as it is now: a sender may have claimed it since it was chosen.
@@ -85,15 +85,25 @@ def cancelled_with_rest(session: Session) -> Sequence[int]:
     ).all()
 
 
+def is_finished(session: Session, mailing_id: int) -> bool:
+    """Whether `close_finished` would close it; takes no lock."""
+    return session.scalars(_rest(mailing_id).limit(1)).first() is None
+
+
 def close_finished(session: Session, mailing_id: int) -> bool:
     """Call it done when nothing of it is owed or in flight any more; says whether that is so."""
+    active = (Mailing.id == mailing_id, Mailing.state == MailingState.ACTIVE)
+    done = update(Mailing).where(*active, ~_rest(mailing_id).exists()).values(state=MailingState.DONE)
+    return change(session, done) == 1
+
+
+def _rest(mailing_id: int) -> Select[int]:
+    """What will still be tried: owed, in flight, or sent once more."""
     waits = or_(
         Delivery.status.in_([Status.PENDING, Status.CLAIMED, Status.RETRY]),
         and_(Delivery.status == Status.UNKNOWN, Delivery.resends == 0),
     )
-    rest = select(Delivery.id).where(Delivery.mailing_id == mailing_id, waits)
-    done = update(Mailing).where(Mailing.id == mailing_id, Mailing.state == MailingState.ACTIVE, ~rest.exists())
-    return _count(session, done.values(state=MailingState.DONE)) == 1
+    return select(Delivery.id).where(Delivery.mailing_id == mailing_id, waits)
 
 
 def count_accepted(session: Session, mailing_id: int, count: int, *, now: datetime) -> None:
@@ -116,7 +126,7 @@ def rate_of(mailing: Mailing, *, now: datetime) -> float | None:
     return None if since is None or now - since > 4 * COUNTING else mailing.rate
 
 
-def _is_cancelled(mailing_id: int) -> Any:
+def _is_cancelled(mailing_id: int) -> ColumnElement[bool]:
     state = select(Mailing.state).where(Mailing.id == mailing_id).scalar_subquery()
     return state == MailingState.CANCELLED
 
@@ -130,9 +140,4 @@ def _change(
     reason: str | None = None,
 ) -> bool:
     changed = update(Mailing).where(Mailing.id == mailing_id, Mailing.state.in_(only_from))
-    return _count(session, changed.values(state=state, reason=reason)) == 1
-
-
-def _count(session: Session, statement: Any) -> int:
-    done = session.execute(statement.execution_options(synchronize_session=False))
-    return cast(CursorResult[Any], done).rowcount
+    return change(session, changed.values(state=state, reason=reason)) == 1

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -102,6 +103,30 @@ class Delivery(Base):
     reason: Mapped[str | None] = mapped_column(String(60))
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class Claimed(NamedTuple):
+    """A delivery as its claim found it; what whoever writes and sends it needs to know."""
+
+    id: int
+    kind: str
+    lane: Lane
+    mailing_id: int | None
+    subscriber_id: int | None
+    subject_id: str
+    recipient: str
+    message_id: str
+    attempts: int
+    """This one included."""
+    resends: int
+    """This one included, if it is one."""
+    created_at: datetime
+    expires_at: datetime | None
+    claimed_by: str
+
+
+CLAIMED = tuple(getattr(Delivery, name) for name in Claimed._fields)
+"""The columns of a claimed delivery."""
 
 
 class Suppression(Base):

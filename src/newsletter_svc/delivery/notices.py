@@ -9,7 +9,7 @@ from newsletter_svc import alerts
 from newsletter_svc.alerts import Alert, Cause
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import ledger
-from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, Stream
 from newsletter_svc.settings import Settings
@@ -41,7 +41,6 @@ def _owe(session: Session, cause: Cause, operator: str, *, message_domain: str, 
         session,
         key=f"{KIND}:{cause}:{now:%Y%m%dT%H%M%S.%f}",
         kind=KIND,
-        lane=Lane.TRANSACTIONAL,
         recipient=operator,
         subscriber_id=None,
         subject_id=cause,
@@ -58,7 +57,7 @@ class AlertLetters:
         self._composer = composer
         self._zone = ZoneInfo(timezone)
 
-    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Letter:
+    def __call__(self, session: Session, delivery: Claimed, *, now: datetime) -> Letter:
         """The letter for this delivery, whose `subject_id` is the alert's cause."""
         alert = session.get_one(Alert, Cause(delivery.subject_id))
         explanation = alerts.EXPLANATIONS[alert.cause]

@@ -4,15 +4,14 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import journal, ledger, outcomes
+from newsletter_svc.delivery import journal, leases, marks, outcomes
 from newsletter_svc.delivery.journal import Ended, Left, Record
-from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.mail import replies
 from newsletter_svc.mail.failures import OutcomeUnknown, PermanentRefusal, Stage
+from newsletter_svc.mail.replies import Reply
 
 log = structlog.get_logger()
 
@@ -29,23 +28,23 @@ def recover(database: Database, directory: Path, *, unknown_resend_seconds: int,
 
 
 def _settle(session: Session, left: Left, *, unknown_resend_seconds: int, now: datetime) -> None:
-    claimed = session.scalars(
-        select(Delivery).where(Delivery.claimed_by == left.worker, Delivery.status == Status.CLAIMED)
-    ).all()
+    claimed = leases.held_by(session, left.worker, left.mailing_id)
+    untouched = []
     for delivery in claimed:
         record = left.records.get(delivery.id)
         if record is None or record.ended is Ended.NOT_TAKEN:
-            ledger.give_back(session, delivery)
+            untouched.append(delivery)
         elif record.ended is Ended.ACCEPTED:
-            outcomes.accepted(session, delivery, record.reply, now=now)
+            outcomes.accepted(session, delivery, str(_reply(record)), now=now)
         elif record.ended is Ended.REFUSED:
-            outcomes.refused(session, delivery, _refusal(record), now=now)
+            outcomes.refused(session, delivery, PermanentRefusal(Stage.DOT, _reply(record)), now=now)
         else:
             failure = OutcomeUnknown(Stage.DOT, cause="sender killed")
             outcomes.unanswered(session, delivery, failure, unknown_resend_seconds=unknown_resend_seconds, now=now)
+    marks.give_back(session, untouched)
     log.warning("claim_recovered", worker=left.worker, deliveries=len(claimed), named=len(left.records))
 
 
-def _refusal(record: Record) -> PermanentRefusal:
+def _reply(record: Record) -> Reply:
     code, _, text = record.reply.partition(" ")
-    return PermanentRefusal(Stage.DOT, replies.read(int(code), text.encode()))
+    return replies.read(int(code), text.encode())

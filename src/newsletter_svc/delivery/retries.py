@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.delivery.models import Claimed, Lane
 
 TRANSACTIONAL_STEPS = tuple(timedelta(seconds=seconds) for seconds in (15, 60, 120, 300))
 """Somebody waits in front of a page, and greylisting servers say yes to the second knock."""
@@ -13,7 +13,7 @@ UNREACHABLE_STEPS = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 30, 
 UNKNOWN_TRANSACTIONAL = timedelta(minutes=1)
 
 
-def after_refusal(delivery: Delivery, *, now: datetime) -> datetime | None:
+def after_refusal(delivery: Claimed, *, now: datetime) -> datetime | None:
     """When to try again after the server's "not now"; None when it is time to give up."""
     if delivery.lane == Lane.TRANSACTIONAL:
         due = now + _step(TRANSACTIONAL_STEPS, delivery.attempts)
@@ -27,7 +27,7 @@ def after_no_server(failures_in_a_row: int) -> timedelta:
     return _step(UNREACHABLE_STEPS, failures_in_a_row)
 
 
-def after_no_reply(delivery: Delivery, *, unknown_resend_seconds: int, now: datetime) -> datetime:
+def after_no_reply(delivery: Claimed, *, unknown_resend_seconds: int, now: datetime) -> datetime:
     """When to send once more what may have arrived already."""
     if delivery.lane == Lane.TRANSACTIONAL:
         return now + UNKNOWN_TRANSACTIONAL

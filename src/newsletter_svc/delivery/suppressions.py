@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import insert_if_absent
-from newsletter_svc.delivery.models import Delivery, Lane, Status, Suppression
+from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Status, Suppression
 
 SIGN_IN_AFTER_BOUNCE = timedelta(days=1)
 """A mailbox that was full of mistakes may be mended: one sign-in mail in this time is tried."""
@@ -33,13 +33,15 @@ def was_added_since(session: Session, email: str, moment: datetime) -> bool:
     return session.scalars(added).first() is not None
 
 
-def blocked(session: Session, deliveries: Sequence[Delivery], *, now: datetime) -> set[int]:
+def blocked(session: Session, deliveries: Sequence[Claimed], *, now: datetime) -> set[int]:
     """Which of these (by id) must not go out.
 
     A complaint stops newsletters and not sign-in; a hard bounce stops both, but for one sign-in mail a day.
     """
     keys = {delivery.recipient.lower() for delivery in deliveries}
-    found = session.execute(select(Suppression.email_key, Suppression.reason).where(Suppression.email_key.in_(keys)))
+    found = session.connection().execute(
+        select(Suppression.email_key, Suppression.reason).where(Suppression.email_key.in_(keys))
+    )
     reasons = {row.email_key: row.reason for row in found}
     return {
         delivery.id
@@ -48,7 +50,7 @@ def blocked(session: Session, deliveries: Sequence[Delivery], *, now: datetime) 
     }
 
 
-def _may_pass(session: Session, delivery: Delivery, reason: str, *, now: datetime) -> bool:
+def _may_pass(session: Session, delivery: Claimed, reason: str, *, now: datetime) -> bool:
     if delivery.lane != Lane.TRANSACTIONAL:
         return False
     if reason.startswith(Reason.COMPLAINT):
@@ -56,7 +58,7 @@ def _may_pass(session: Session, delivery: Delivery, reason: str, *, now: datetim
     return reason.startswith(Reason.HARD_BOUNCE) and not _was_tried(session, delivery, since=now - SIGN_IN_AFTER_BOUNCE)
 
 
-def _was_tried(session: Session, delivery: Delivery, *, since: datetime) -> bool:
+def _was_tried(session: Session, delivery: Claimed, *, since: datetime) -> bool:
     tried = select(Delivery.id).where(
         func.lower(Delivery.recipient) == delivery.recipient.lower(),
         Delivery.lane == Lane.TRANSACTIONAL,

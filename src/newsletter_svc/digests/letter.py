@@ -1,12 +1,12 @@
 """The letter that carries an issue to one reader."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.digests.content import KIND
 from newsletter_svc.digests.models import Digest, Edition
 from newsletter_svc.errors import NewsletterError
@@ -40,7 +40,7 @@ class Issue:
 
 
 class DigestLetters:
-    """Writes the letters of digests; this is what the sender calls for deliveries of the kind `digest`."""
+    """Writes the copies of digests; this is what the bulk lane calls for deliveries of the kind `digest`."""
 
     def __init__(self, composer: Composer, links: Links, *, mail_domain: str) -> None:
         self._composer = composer
@@ -48,13 +48,23 @@ class DigestLetters:
         self._mail_domain = mail_domain
         self._latest: tuple[Issue, CompiledLetter] | None = None
 
-    def __call__(self, session: Session, delivery: Delivery, *, now: datetime) -> Copy:
-        """The digest's frozen words with this reader's own parts filled in."""
-        issue, compiled = self._issue(session, int(delivery.subject_id))
-        subscriber = session.get_one(Subscriber, delivery.subscriber_id)
-        unsubscribe_url = self._links.unsubscribe(subscriber_id=subscriber.id, newsletter_id=issue.newsletter_id)
-        recipient = Mailbox(delivery.recipient, subscriber.name)
-        return Copy(recipient, compiled, {"unsubscribe_url": unsubscribe_url})
+    def __call__(self, session: Session, deliveries: Sequence[Claimed]) -> dict[int, Copy]:
+        """The digest's frozen words, and for each reader what stands in their slots."""
+        issue, compiled = self._issue(session, int(deliveries[0].subject_id))
+        ids = [delivery.subscriber_id for delivery in deliveries]
+        found = session.connection().execute(select(Subscriber.id, Subscriber.name).where(Subscriber.id.in_(ids)))
+        names = {row.id: row.name for row in found}
+        return {
+            delivery.id: Copy(
+                Mailbox(delivery.recipient, names[reader]), compiled, self._values(reader, issue.newsletter_id)
+            )
+            for delivery in deliveries
+            if (reader := delivery.subscriber_id) is not None and reader in names
+        }
+
+    def _values(self, subscriber_id: int, newsletter_id: int) -> dict[str, str]:
+        url = self._links.unsubscribe(subscriber_id=subscriber_id, newsletter_id=newsletter_id)
+        return {"unsubscribe_url": url}
 
     def _issue(self, session: Session, digest_id: int) -> tuple[Issue, CompiledLetter]:
         # A digest never changes, and one after the other is sent to many: reading and compiling it once is enough.

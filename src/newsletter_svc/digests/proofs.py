@@ -8,8 +8,9 @@ from secrets import token_hex
 from newsletter_svc.digests import letter, preview
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.letter import Issue
+from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.failures import DeliveryError, Refusal
-from newsletter_svc.mail.message import Compiled, Copy, Mailbox, UnsendableMessage
+from newsletter_svc.mail.message import Compiled, Mailbox, OutgoingMessage, UnsendableMessage
 from newsletter_svc.mail.transport import Carrier, Transport
 from newsletter_svc.subscribers.addresses import Address
 
@@ -51,9 +52,10 @@ def _send_one(
     carrier: Carrier, compiled: Compiled, address: Address, *, press: Press, sender: str, now: datetime
 ) -> Proof:
     message_id = f"<test.{token_hex(16)}@{press.message_domain}>"
-    copy = Copy(Mailbox(address.text), compiled, preview.values(press.links))
+    values = preview.values(press.links)
     try:
-        message = press.composer.finish(copy, message_id=message_id, date=now, envelope_sender=sender)
+        content = compiled.join(recipient=Mailbox(address.text), message_id=message_id, date=now, values=values)
+        message = OutgoingMessage(wire_address(sender), wire_address(address.text), message_id, content)
         return Proof(address.text, accepted=True, reply=carrier.send(message))
     except Refusal as refusal:
         return Proof(address.text, accepted=False, reply=refusal.text)

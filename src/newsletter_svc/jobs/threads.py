@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from queue import Empty, Full, Queue
 from time import monotonic
 
@@ -9,8 +10,9 @@ import structlog
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import notices
+from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.models import Lane
-from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.delivery.sender import Round, Sender
 from newsletter_svc.jobs.waking import Ear
 
 POLL_SECONDS = 1.0
@@ -24,16 +26,21 @@ log = structlog.get_logger()
 
 
 class SenderThreads:
-    """Threads of their own for sign-in mail, which never waits behind a digest, and MAIL_CONNECTIONS for digests.
+    """Threads of their own for mail that somebody waits for, and one for digests, whose engine has many connections.
 
     Start it after a fork: threads do not survive one.
     """
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, bulk: BulkLane) -> None:
         self._sender = sender
+        self._bulk = bulk
+        self._rounds: dict[Lane, Callable[[], Round]] = {
+            Lane.TRANSACTIONAL: sender.run_round,
+            Lane.BULK: bulk.send_due,
+        }
         self._ear = Ear(sender.settings.wake_pipe)
         self._wakes: dict[Lane, Queue[None]] = {lane: Queue(maxsize=1) for lane in Lane}
-        lanes = [Lane.TRANSACTIONAL] * TRANSACTIONAL_THREADS + [Lane.BULK] * sender.settings.mail_connections
+        lanes = [Lane.TRANSACTIONAL] * TRANSACTIONAL_THREADS + [Lane.BULK]
         self._threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
             for number, lane in enumerate(lanes)
@@ -54,6 +61,7 @@ class SenderThreads:
         """Let what is in flight end and start nothing new; False when that took longer than `timeout` seconds."""
         self._sender.stopping.set()
         self._ear.stop()
+        self._bulk.stopping.set()
         self.wake()
         deadline = monotonic() + timeout
         for thread in self._threads:
@@ -94,6 +102,7 @@ class SenderThreads:
             try:
                 sender.claims.renew()
                 found = sender.claims.recover()
+                sender.claims.fullness.tell(now=utcnow())
                 if notices.owe_due(sender.database, sender.settings, now=utcnow()) or found:
                     self.wake()
             except Exception as error:
@@ -103,10 +112,11 @@ class SenderThreads:
     def _round(self, lane: Lane) -> float:
         """Run one round and say how long to sleep after it."""
         try:
-            done = self._sender.run_round(lane)
+            done = self._rounds[lane]()
         except Exception as error:
             # The class only: the text of a database error quotes rows, and rows hold addresses.
             log.error("sender_trouble", lane=lane, error=type(error).__name__)
+            self._sender.claims.fullness.hear(error)
             return TROUBLE_SECONDS
         if done.pause:
             return done.pause.total_seconds()

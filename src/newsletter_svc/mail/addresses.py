@@ -1,6 +1,7 @@
 """Addresses as they stand on the wire: one addr-spec, ASCII, the domain in A-labels."""
 
 import re
+from functools import lru_cache
 
 import idna
 
@@ -12,8 +13,10 @@ _DOMAIN = re.compile(
 )
 _LONGEST = 254  # RFC 5321 4.5.3.1.3, without the angle brackets
 _LONGEST_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
+_RECENT = 256  # The sender's and a reader's address are needed several times for one mail.
 
 
+@lru_cache(_RECENT)
 def wire_address(email: str) -> str:
     """Return the address with its domain in A-labels: `ada@bücher.example` gives `ada@xn--bcher-kva.example`.
 

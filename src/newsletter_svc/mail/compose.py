@@ -13,7 +13,7 @@ from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.bulk.compiled import Build, CompiledLetter
 from newsletter_svc.mail.headers import clean
 from newsletter_svc.mail.localised import Localised
-from newsletter_svc.mail.message import Copy, Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
+from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
 from newsletter_svc.mail.publication import publication_of
 from newsletter_svc.settings import Settings
 
@@ -81,27 +81,21 @@ class Composer:
             return f"{kind}: {templates.explained(error, self._settings.templates_dir)}"
         return None
 
-    def finish(
-        self, letter: Letter | Copy, *, message_id: str, date: datetime, envelope_sender: str
-    ) -> OutgoingMessage:
+    def finish(self, letter: Letter, *, message_id: str, date: datetime, envelope_sender: str) -> OutgoingMessage:
         """Return the mail as it goes out. `message_id` has its angle brackets; `date` is aware.
 
         Raises `UnsendableMessage` when this one letter cannot be sent; others can.
         """
-        content = self._content(letter, message_id=message_id, date=date)
+        build = self._build_for(letter.stream)
+        content = build(
+            letter.rendered, recipient=letter.recipient, message_id=message_id, date=date, extra=letter.headers
+        )
         return OutgoingMessage(
             envelope_sender=wire_address(envelope_sender),
             recipient=wire_address(letter.recipient.email),
             message_id=message_id,
             content=content,
         )
-
-    def _content(self, letter: Letter | Copy, *, message_id: str, date: datetime) -> bytes:
-        recipient = letter.recipient
-        if isinstance(letter, Copy):
-            return letter.compiled.join(recipient=recipient, message_id=message_id, date=date, values=letter.values)
-        build = self._build_for(letter.stream)
-        return build(letter.rendered, recipient=recipient, message_id=message_id, date=date, extra=letter.headers)
 
     def compile(self, rendered: Rendered, *, stream: Stream, headers: Iterable[tuple[str, str]]) -> CompiledLetter:
         """Return what makes the same mail as `fill` and `finish` for each reader, at a hundredth of the cost.

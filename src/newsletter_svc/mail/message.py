@@ -56,9 +56,14 @@ class Letter:
 
 
 class Compiled(Protocol):
-    """A letter made once for all its readers; `join` gives one reader's octets."""
+    """A letter made once for all its readers; `join` gives one reader's octets, ready for the wire."""
 
     def join(self, *, recipient: Mailbox, message_id: str, date: datetime, values: Mapping[str, str]) -> bytes: ...
+
+    def join_and_hash(
+        self, *, recipient: Mailbox, message_id: str, date: datetime, values: Mapping[str, str]
+    ) -> tuple[bytes, bytes]:
+        """The same, and the SHA-256 of the body as DKIM wants it hashed."""
 
 
 @dataclass(frozen=True)

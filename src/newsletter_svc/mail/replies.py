@@ -7,6 +7,7 @@ CLOSING = 421
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 _TEXT_LIMIT = 500
+_PLAIN = re.compile(rb"[!-~]+(?: [!-~]+)*")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class Reply:
     @property
     def is_permanent(self) -> bool:
         return 500 <= self.code <= 599
+
+
+def accepted(code: int, raw: bytes) -> str:
+    """Return the text of a positive reply, as `str(read(...))` does; nearly all of them need none of its care."""
+    if len(raw) <= _TEXT_LIMIT and _PLAIN.fullmatch(raw):
+        return f"{code} {raw.decode('ascii')}"
+    return str(read(code, raw))
 
 
 def read(code: int, raw: bytes, *, secrets: tuple[str, ...] = ()) -> Reply:

@@ -76,6 +76,11 @@ class Engine:
         if self._fatal is not None:
             raise self._fatal
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it starts nothing new."""
+        return self._stopped.is_set()
+
     def wake(self) -> None:
         """Look at the feed again; from another thread by `loop.call_soon_threadsafe(engine.wake)`."""
         self._changed.set()

@@ -5,6 +5,7 @@ from newsletter_svc.mail.bulk.parcels import RawReply
 _LONGEST_LINE = 2_048
 """RFC 5321 4.5.3.1.5 allows 512 octets; real servers write more."""
 _LONGEST_REPLY = 16_384
+_SHORT_LINE = 512
 _CODES = {b"%d" % code: code for code in range(200, 600)}
 _BROKEN = RawReply(0, b"")
 
@@ -30,10 +31,19 @@ class ReplyReader:
         self._rest = lines.pop()
         found: list[RawReply] = []
         for line in lines:
-            self._take_line(line[:-1] if line.endswith(b"\r") else line, found)
+            code = _CODES.get(line[:3])
+            # By far the most replies are one short line and whole; they need no more looking at.
+            if code and line[3:4] == b" " and line[-1:] == b"\r" and len(line) <= _SHORT_LINE and self._is_between:
+                found.append(RawReply(code, line[4:-1]))
+            else:
+                self._take_line(line[:-1] if line.endswith(b"\r") else line, found)
         if len(self._rest) > _LONGEST_LINE:
             self._break(found)
         return found
+
+    @property
+    def _is_between(self) -> bool:
+        return not (self._earlier or self._is_broken)
 
     def _take_line(self, line: bytes, found: list[RawReply]) -> None:
         code = _CODES.get(line[:3])

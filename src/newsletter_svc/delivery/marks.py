@@ -1,0 +1,127 @@
+"""Marks: how claimed deliveries end. Only who holds the claim may mark."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, bindparam, case, literal, text, update
+from sqlalchemy.orm import Session
+
+from newsletter_svc.db import UtcDateTime, change
+from newsletter_svc.delivery.models import Claimed, Delivery, Status
+
+
+def sent(session: Session, delivery: Claimed, *, reply: str, now: datetime) -> bool:
+    """The server has accepted it, with this reply."""
+    return _mark(session, delivery, status=Status.SENT, reply=reply, reason=None, finished_at=now)
+
+
+def all_sent(session: Session, accepted: Sequence[tuple[Claimed, str]], *, now: datetime) -> int:
+    """The server has accepted all of these, each with its reply; in one statement, since there are a million of them.
+
+    Returns how many were still ours to mark.
+    """
+    if not accepted:
+        return 0
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    marked = 0
+    by_claim = groupby(sorted(accepted, key=_by_claim), _by_claim)
+    for worker, group in by_claim:
+        replies = {row.id: reply for row, reply in group}
+        values = {"worker": worker, "now": now}
+        if is_sqlite:
+            values["rows"] = json.dumps(list(replies.items()))
+        else:
+            values |= {"ids": list(replies), "replies": list(replies.values())}
+        done = session.execute(_ALL_SENT_SQLITE if is_sqlite else _ALL_SENT_POSTGRESQL, values)
+        marked += cast(CursorResult[Any], done).rowcount
+    return marked
+
+
+def _by_claim(accepted: tuple[Claimed, str]) -> str:
+    return accepted[0].claimed_by
+
+
+_ALL_SENT = """
+    UPDATE deliveries SET status = 'sent', reply = came.reply, reason = NULL, finished_at = :now,
+        claimed_by = NULL, leased_until = NULL
+    FROM ({came}) AS came
+    WHERE deliveries.id = came.id AND deliveries.status = 'claimed' AND deliveries.claimed_by = :worker
+"""
+_NOW = bindparam("now", type_=UtcDateTime())
+_ALL_SENT_SQLITE = text(
+    _ALL_SENT.format(
+        came="SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS reply FROM json_each(:rows)"
+    )
+).bindparams(_NOW)
+_ALL_SENT_POSTGRESQL = text(
+    _ALL_SENT.format(came="SELECT unnest(CAST(:ids AS bigint[])) AS id, unnest(CAST(:replies AS text[])) AS reply")
+).bindparams(_NOW)
+
+
+def failed(session: Session, delivery: Claimed, *, reason: str, reply: str | None, now: datetime) -> bool:
+    """It will not be tried again."""
+    return _mark(session, delivery, status=Status.FAILED, reply=reply, reason=reason, finished_at=now)
+
+
+def retry(session: Session, delivery: Claimed, *, reason: str, reply: str | None, due_at: datetime) -> bool:
+    """The server said "not now", or the letter could not be written: try again at `due_at`."""
+    return _mark(session, delivery, status=Status.RETRY, reply=reply, reason=reason, due_at=due_at)
+
+
+def unknown(session: Session, delivery: Claimed, *, resend_at: datetime) -> bool:
+    """The final dot went out and no reply was seen: sent once more at `resend_at`, then left to the operator."""
+    return _mark(session, delivery, status=Status.UNKNOWN, reply=None, reason="no_reply", due_at=resend_at)
+
+
+def postpone(
+    session: Session, deliveries: Sequence[Claimed], *, reason: str, reply: str | None, due_at: datetime
+) -> None:
+    """The server could not be reached: no attempt counts, and what may have arrived stays `unknown`."""
+    values = {**untried(Status.RETRY), "reply": reply, "reason": reason, "due_at": due_at}
+    _mark_alike(session, deliveries, values)
+
+
+def give_back(session: Session, deliveries: Sequence[Claimed]) -> None:
+    """Not touched after all: as they were before the claim."""
+    _mark_alike(session, deliveries, untried(Status.PENDING))
+
+
+def _mark(session: Session, delivery: Claimed, **values: object) -> bool:
+    # A worker that overslept its lease must not overwrite what its successor wrote: only the claim's owner marks.
+    is_ours = (
+        Delivery.id == delivery.id,
+        Delivery.status == Status.CLAIMED,
+        Delivery.claimed_by == delivery.claimed_by,
+    )
+    return bool(change(session, update(Delivery).where(*is_ours).values(claimed_by=None, leased_until=None, **values)))
+
+
+def _mark_alike(session: Session, deliveries: Sequence[Claimed], values: dict[str, object]) -> None:
+    by_claim = attrgetter("claimed_by")
+    for worker, group in groupby(sorted(deliveries, key=by_claim), by_claim):
+        is_ours = (
+            Delivery.id.in_([row.id for row in group]),
+            Delivery.status == Status.CLAIMED,
+            Delivery.claimed_by == worker,
+        )
+        change(session, update(Delivery).where(*is_ours).values(values))
+
+
+def untried(otherwise: Status) -> dict[str, object]:
+    """What a row becomes that was claimed and not tried; `otherwise` unless it may have arrived already."""
+    was_unknown = Delivery.resends > 0
+    return {
+        "status": case((was_unknown, _as(Status.UNKNOWN)), else_=_as(otherwise)),
+        "attempts": Delivery.attempts - 1,
+        "resends": case((was_unknown, Delivery.resends - 1), else_=0),
+        "claimed_by": None,
+        "leased_until": None,
+    }
+
+
+def _as(status: Status) -> ColumnElement[Status]:
+    return literal(status, Delivery.status.type)
