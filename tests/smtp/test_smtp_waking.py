@@ -43,7 +43,7 @@ def test_mail_that_another_process_owes_does_not_wait_for_the_poll(
     service: Parts, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender_threads, "POLL_SECONDS", 600.0)
-    threads = SenderThreads(service.sender)
+    threads = SenderThreads(service.sender, service.bulk)
     threads.start()
     try:
         for number in range(1, 4):
