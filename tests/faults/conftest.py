@@ -132,5 +132,5 @@ def send_now(parts: Parts) -> Run:
     """Make an issue of everything new, if there is anything."""
     with parts.database.transaction() as session:
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        press = Press(parts.composer, parts.message_domain)
+        press = Press(parts.composer, parts.message_domain, parts.links)
         return runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
