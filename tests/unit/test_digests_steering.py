@@ -14,6 +14,7 @@ from newsletter_svc.db import Database
 from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import Delivery, Lane, Mailing, MailingState, Status
 from newsletter_svc.digests import steering
+from newsletter_svc.parts import Parts
 
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 DIGEST = 7
@@ -150,3 +151,14 @@ def wait_until_somebody_waits_for_a_row(database: Database) -> None:
             if session.scalar(waiting):
                 return
     pytest.fail("nobody waits for a row")
+
+
+def test_what_a_sender_gives_back_to_a_cancelled_issue_is_ended_by_the_next_care(parts: Parts) -> None:
+    owe(parts.database, Status.PENDING, Status.CLAIMED)
+    steering.cancel(parts.database, DIGEST, now=NOW)
+    with parts.database.transaction() as session:
+        session.execute(update(Delivery).where(Delivery.status == Status.CLAIMED).values(status=Status.PENDING))
+
+    parts.sender.claims.recover()
+
+    assert statuses(parts.database) == {Status.CANCELLED: 2}

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from newsletter_svc.cli.showing import Show
 from newsletter_svc.clock import utcnow
+from newsletter_svc.digests import steering
 from newsletter_svc.digests.progress import Report, anything_unfinished, progress, report
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.logs import only_warnings
@@ -34,6 +35,8 @@ def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: 
             _Watch(parts, digest_id, show, stalled_seconds).wait(told)
         finally:
             threads.stop()
+            # Where it was cancelled meanwhile, what our sender had in stock has just come back.
+            steering.end_rest(parts.database, digest_id, now=utcnow())
     with parts.database.reading() as session:
         latest = report(session, digest_id, now=utcnow())
     show(latest.progress)

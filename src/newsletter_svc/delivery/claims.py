@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import journal, leases, ledger, pace, recovery
+from newsletter_svc.delivery import journal, leases, ledger, mailings, pace, recovery
 from newsletter_svc.delivery.fullness import Fullness
 from newsletter_svc.delivery.journal import Journal
 from newsletter_svc.delivery.models import Claimed
@@ -107,6 +107,7 @@ class Claims:
         Returns how many claims the one, and how many deliveries the other settled, in all.
         """
         now = self.now()
+        self._end_cancelled(now)
         settled = recovery.recover(
             self.database,
             self.settings.journal_dir,
@@ -119,6 +120,14 @@ class Claims:
                 return settled
         with self.database.transaction() as session:
             return settled + leases.release_expired(session, journalled=journalled, now=now)
+
+    def _end_cancelled(self, now: datetime) -> None:
+        """What senders gave back to a mailing that was cancelled meanwhile is not owed any more."""
+        with self.database.reading() as session:
+            mailing_ids = mailings.cancelled_with_rest(session)
+        for mailing_id in mailing_ids:
+            with self.database.transaction() as session:
+                mailings.end_cancelled(session, mailing_id, now=now)
 
     def _claim(self, mailing_id: int | None, worker: str, own: Journal, *, limit: int, now: datetime) -> Claim:
         lease = ledger.Lease(worker=worker, seconds=self.settings.delivery_lease_seconds)

@@ -26,12 +26,17 @@ def cancel(database: Database, digest_id: int, *, now: datetime) -> bool:
     """End what is owed of it; False where it was over already.
 
     What is in flight ends as it ends, and what may have arrived stays `unknown`. A million deliveries are ended in
-    many transactions, so that nobody waits for them. Where that is cut short, calling it again ends the rest.
+    many transactions, so that nobody waits for them. Where that is cut short, senders end the rest bit by bit.
     """
     is_changed = _steer(database, digest_id, mailings.cancel, Event.DIGEST_CANCELLED, now=now)
+    end_rest(database, digest_id, now=now)
+    return is_changed
+
+
+def end_rest(database: Database, digest_id: int, *, now: datetime) -> None:
+    """End what is owed of an issue that is cancelled, also what a sender gave back since; nothing of any other."""
     while _end_some(database, digest_id, now=now):
         pass
-    return is_changed
 
 
 def _steer(

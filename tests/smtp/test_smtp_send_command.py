@@ -1,4 +1,4 @@
-"""`digest send --wait` on a real terminal: what it shows there, and that it outlives it."""
+"""`digest send --wait` as a process: what it shows on a terminal, that it outlives it, and that others may steer it."""
 
 import contextlib
 import os
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, Status
+from newsletter_svc.digests import steering
 from tests.conftest import KEY
 from tests.factories import fill
 from tests.fakes.smtp import Sink
@@ -28,7 +30,8 @@ ON_A_TERMINAL = (
     "from newsletter_svc.app import main; main()"
 )
 """Leads the session of its terminal, as a shell's job does: the kernel sends it SIGHUP when that is closed."""
-BESIDE_IT = "from newsletter_svc.app import main; main()"
+MAIN = "from newsletter_svc.app import main; main()"
+BESIDE_IT = MAIN
 """Writes to the terminal all the same, and hears nothing of its end until that fails."""
 
 COUNTING_ALWAYS = "from newsletter_svc.cli import watching; watching.COUNTING_SHARE = 0; "
@@ -125,3 +128,52 @@ def test_ctrl_c_lets_what_is_in_flight_end_and_says_what_is_left(
     found = statuses(database)
     assert found == {Status.SENT: len(sink.received), Status.PENDING: READERS - len(sink.received)}
     assert f"Issue 1 is going out: {found[Status.PENDING]} pending, {found[Status.SENT]} sent." in said
+
+
+@contextmanager
+def sending_in_the_background(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "digest", "send", "--wait"], env=environ, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_issue_that_is_paused_in_the_middle_goes_on_later_and_no_mail_comes_twice(
+    database: Database, sink: Sink, environ: dict[str, str]
+) -> None:
+    fill(database, "One", readers=READERS)
+    with sending_in_the_background(environ) as process:
+        sink.wait_for(READERS // 10, seconds=30)
+        assert steering.pause(database, 1, now=utcnow())
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+    sent = len(sink.received)
+    assert sent < READERS
+    assert statuses(database) == {Status.SENT: sent, Status.PENDING: READERS - sent}
+    assert f"Issue 1 is paused: {READERS - sent} pending, {sent} sent." in said
+
+    assert steering.resume(database, 1, now=utcnow())
+    with sending_in_the_background(environ) as process:
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert f"Issue 1 is done: {READERS} sent." in said
+    assert len({mail.message["Message-ID"] for mail in sink.received}) == len(sink.received) == READERS
+
+
+def test_an_issue_that_is_cancelled_in_the_middle_is_over_for_everybody_else(
+    database: Database, sink: Sink, environ: dict[str, str]
+) -> None:
+    fill(database, "One", readers=READERS)
+    with sending_in_the_background(environ) as process:
+        sink.wait_for(READERS // 10, seconds=30)
+        assert steering.cancel(database, 1, now=utcnow())
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+    sent = len(sink.received)
+    assert sent < READERS
+    assert statuses(database) == {Status.SENT: sent, Status.CANCELLED: READERS - sent}
+    assert f"Issue 1 is cancelled: {sent} sent, {READERS - sent} cancelled." in said
