@@ -30,9 +30,12 @@ def starts(tmp_path: Path) -> Callable[[], list[int]]:
 def keep(tmp_path: Path) -> Iterator[Keep]:
     with ExitStack() as stack:
 
-        def begin(program: str = UNTIL_INPUT_ENDS, *, is_wanted: Callable[[], bool] = lambda: True) -> SenderProcess:
+        def begin(
+            program: str = UNTIL_INPUT_ENDS, *, is_wanted: Callable[[], bool] = lambda: True, is_alone: bool = False
+        ) -> SenderProcess:
             command = (sys.executable, "-c", program, str(tmp_path / "starts"))
-            keeper = SenderProcess(command, lock=tmp_path / "var" / "sender.lock", is_wanted=is_wanted)
+            lock = None if is_alone else tmp_path / "var" / "sender.lock"
+            keeper = SenderProcess(command, lock=lock, is_wanted=is_wanted)
             stack.callback(keeper.stop, timeout=5)
             keeper.start()
             return keeper
@@ -68,8 +71,19 @@ def test_a_sender_that_dies_is_started_again(keep: Keep, starts: Callable[[], li
 def test_a_sender_that_does_not_end_in_time_is_killed(keep: Keep, starts: Callable[[], list[int]]) -> None:
     keeper = keep(FOR_EVER)
     wait_until(lambda: len(starts()) == 1, "a sender runs")
-    keeper.stop(timeout=0.1)
+    assert not keeper.stop(timeout=0.1)
     wait_until(lambda: not is_alive(starts()[0]), "the sender is dead")
+
+
+def test_those_that_are_kept_without_a_lock_run_side_by_side_and_are_asked_to_stop_together(
+    keep: Keep, starts: Callable[[], list[int]]
+) -> None:
+    keepers = [keep(is_alone=True) for _ in range(2)]
+    wait_until(lambda: len(starts()) == 2, "both run")
+    for keeper in keepers:
+        keeper.ask_to_stop()
+    wait_until(lambda: not any(map(is_alive, starts())), "both have ended, and nobody waited for either")
+    assert all(keeper.stop(timeout=5) for keeper in keepers)
 
 
 def test_a_process_that_is_ending_starts_no_sender(keep: Keep, starts: Callable[[], list[int]]) -> None:

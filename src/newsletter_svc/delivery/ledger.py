@@ -91,10 +91,17 @@ def owed(mailing_id: int | None, now: datetime) -> list[ColumnElement[bool]]:
 
 
 def anything_due(session: Session, mailing_id: int | None, *, now: datetime) -> bool:
-    return any(
-        session.scalars(select(Delivery.id).where(condition).limit(1)).first() is not None
-        for condition in owed(mailing_id, now)
-    )
+    return is_more_due_than(0, session, mailing_id, now=now)
+
+
+def is_more_due_than(count: int, session: Session, mailing_id: int | None, *, now: datetime) -> bool:
+    """Whether another sender would find something to do beside one that takes so many."""
+    found = 0
+    for condition in owed(mailing_id, now):
+        found += len(session.scalars(select(Delivery.id).where(condition).limit(count + 1 - found)).all())
+        if found > count:
+            return True
+    return False
 
 
 def claim(

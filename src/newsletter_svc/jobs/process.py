@@ -1,9 +1,10 @@
-"""The sender as a process of its own: one on each machine, kept running from inside the web processes."""
+"""Senders as processes of their own: one on each machine, kept by the web processes, or a worker's nodes."""
 
 import fcntl
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
 
@@ -15,14 +16,18 @@ LONGEST_PAUSE_SECONDS = 60.0
 log = structlog.get_logger()
 
 
+def always() -> bool:
+    return True
+
+
 class SenderProcess:
-    """Keeps `command` running, by whichever web process of this machine holds the lock.
+    """Keeps `command` running, by whichever process of this machine holds the lock; without one there are no others.
 
     The kernel passes the lock on when its holder dies, however it dies. The sender in turn has a pipe as its standard
     input and ends when that ends: because `stop` closed the other end, or because the process that held it is gone.
     """
 
-    def __init__(self, command: Sequence[str], *, lock: Path, is_wanted: Callable[[], bool]) -> None:
+    def __init__(self, command: Sequence[str], *, lock: Path | None, is_wanted: Callable[[], bool] = always) -> None:
         self._command = command
         self._lock = lock
         self._is_wanted = is_wanted
@@ -36,23 +41,27 @@ class SenderProcess:
         """Start watching. After a fork: threads do not survive one."""
         self._thread.start()
 
-    def stop(self, timeout: float) -> None:
-        """Have the sender end what is in flight; kill it when that takes longer than `timeout` seconds."""
+    def ask_to_stop(self) -> None:
+        """Have the sender end what is in flight; who keeps several asks all of them before it waits for each."""
         with self._changing:
             self._over.set()
-            process = self._process
-        if process is None:
-            return
-        _end_input(process)
+            if self._process is not None:
+                _end_input(self._process)
+
+    def stop(self, timeout: float) -> bool:
+        """Have the sender end what is in flight; False when it had to be killed after `timeout` seconds."""
+        self.ask_to_stop()
+        if self._process is None:
+            return True
         self._thread.join(timeout)
-        if self._thread.is_alive():
-            log.error("sender_killed", after_seconds=timeout)
-            process.kill()
+        if not self._thread.is_alive():
+            return True
+        log.error("sender_killed", after_seconds=timeout)
+        self._process.kill()
+        return False
 
     def _run(self) -> None:
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with nullcontext() if self._lock is None else _held(self._lock):
             pause, began = FIRST_PAUSE_SECONDS, monotonic()
             while (how := self._live_once()) is not None:
                 if monotonic() - began > LONGEST_PAUSE_SECONDS:
@@ -79,6 +88,14 @@ class SenderProcess:
                 _end_input(self._process)
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603 - a command of ours.
             return self._process
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _end_input(process: subprocess.Popen[bytes]) -> None:

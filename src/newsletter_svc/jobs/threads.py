@@ -8,17 +8,15 @@ from time import monotonic
 
 import structlog
 
-from newsletter_svc.clock import utcnow
-from newsletter_svc.delivery import notices
 from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.models import Lane
 from newsletter_svc.delivery.sender import Round, Sender
+from newsletter_svc.jobs.care import Care
 from newsletter_svc.jobs.waking import Ear
 
 POLL_SECONDS = 1.0
 """How often a sleeping thread looks for what nobody told it of: another machine's work, or mail whose hour has come."""
 TROUBLE_SECONDS = 5.0
-CARE_SECONDS = 5.0
 TRANSACTIONAL_THREADS = 3
 """More than one, so that a server that hangs at one mail does not keep the others."""
 
@@ -45,7 +43,7 @@ class SenderThreads:
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
             for number, lane in enumerate(lanes)
         ]
-        self._threads.append(threading.Thread(target=self._take_care, name="sender-care", daemon=True))
+        self._threads.append(Care(sender, found=self.wake))
         self._threads.append(threading.Thread(target=self._listen, name="sender-ear", daemon=True))
 
     def start(self) -> None:
@@ -91,23 +89,6 @@ class SenderThreads:
             else:
                 self._wake_one(lane)
         self._wake_one(lane)  # The next one is to end, too.
-
-    def _take_care(self) -> None:
-        """Settle what killed senders left, and keep the leases of the living: their threads may wait for a server.
-
-        And owe the operator what an alert has to say.
-        """
-        sender, seconds = self._sender, min(CARE_SECONDS, self._sender.settings.delivery_lease_seconds / 3)
-        while not sender.stopping.is_set():
-            try:
-                sender.claims.renew()
-                found = sender.claims.recover()
-                sender.claims.fullness.tell(now=utcnow())
-                if notices.owe_due(sender.database, sender.settings, now=utcnow()) or found:
-                    self.wake()
-            except Exception as error:
-                log.error("sender_trouble", during="care", error=type(error).__name__)
-            sender.stopping.wait(seconds)
 
     def _round(self, lane: Lane) -> float:
         """Run one round and say how long to sleep after it."""
