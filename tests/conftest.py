@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings as hypothesis_settings
@@ -19,6 +20,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web.state import EXTENSION
+from tests import broker
 from tests.fakes.nameserver import Nameserver
 from tests.inbox import Inbox
 
@@ -98,6 +100,21 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         limit_global="1000000/hour",
         limit_wrong_codes="1000000/hour",
     )
+
+
+@pytest.fixture
+def queues() -> Iterator[redis.Redis]:
+    """The broker's database, empty, for looking at what waits there."""
+    with broker.client(broker.required_redis()) as client:
+        client.flushdb()
+        yield client
+        client.flushdb()
+
+
+@pytest.fixture
+def broker_url(queues: redis.Redis) -> str:
+    """The broker, where nothing waits."""
+    return broker.as_celery_says(broker.required_redis())
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests import content as digest_content
 from newsletter_svc.digests import recipients as digest_recipients
 from newsletter_svc.digests.letter import DigestLetters
-from newsletter_svc.jobs.waking import Waker
+from newsletter_svc.jobs.waking import Wake, Waker
 from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.bulk.opening import opener
@@ -100,7 +100,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         mail=mail,
         sender=sender,
         bulk=bulk,
-        wake=Waker(settings.wake_pipe),
+        wake=_wake(settings),
     )
 
 
@@ -116,6 +116,15 @@ def _tried_composer(settings: Settings) -> Composer:
 def _without_pages(settings: Settings) -> Parts:
     """The parts of a service that answers no requests."""
     return _assemble(settings, open_mail(Flask("newsletter_svc"), settings))
+
+
+def _wake(settings: Settings) -> Wake:
+    if settings.broker_url is None:
+        return Waker(settings.wake_pipe)
+    # Celery takes as long to import as all of this service; who has no broker does not wait for it.
+    from newsletter_svc.jobs.hints import hint_thread
+
+    return hint_thread(settings.broker_url)
 
 
 def main() -> None:

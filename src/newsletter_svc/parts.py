@@ -8,7 +8,7 @@ from newsletter_svc.db import Database
 from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests.issues import Press
-from newsletter_svc.jobs.waking import Waker
+from newsletter_svc.jobs.waking import Wake
 from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
@@ -35,7 +35,7 @@ class Parts:
     """The way out, for what is sent past the ledger."""
     sender: Sender
     bulk: BulkLane
-    wake: Waker
+    wake: Wake
     """Tell the senders of this machine, in whatever process they run, that something is due."""
 
     @property

@@ -1,6 +1,5 @@
 """Counters in Redis, by setting: the same limits, and a plain answer when it is away."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,22 +13,19 @@ from newsletter_svc.limits.limiter import Limits, PeerOverLimit
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 from newsletter_svc.web.state import EXTENSION
+from tests.broker import required_redis
 from tests.conftest import KEY
 from tests.factories import make_reader
 
-REDIS = os.environ.get("TEST_REDIS_URL")
 AWAY = "redis://127.0.0.1:1"
 
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    if REDIS is None:
-        if os.environ.get("CI") or os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail("there is no Redis server (TEST_REDIS_URL)")
-        pytest.skip("needs a Redis server (TEST_REDIS_URL)")
-    storage_from_string(REDIS).reset()
-    yield REDIS
-    storage_from_string(REDIS).reset()
+    url = required_redis()
+    storage_from_string(url).reset()
+    yield url
+    storage_from_string(url).reset()
 
 
 def limits_of(settings: Settings, url: str, database: Database) -> Limits:

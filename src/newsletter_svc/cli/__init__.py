@@ -28,6 +28,7 @@ for command in (
     running.serve,
     running.worker,
     running.sender,
+    running.node,
     api_keys.api_key,
     keys.keys,
     articles.articles,

@@ -4,12 +4,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 import click
 
 from newsletter_svc.cli.program import Program, with_parts
+from newsletter_svc.delivery.models import Lane
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.parts import Parts
 
@@ -36,9 +38,29 @@ def run_gunicorn(options: Sequence[str]) -> NoReturn:
 
 
 @click.command()
+@click.option("--beat", is_flag=True, help="Be the clock that makes due issues, in place of cron; needs BROKER_URL.")
+@click.pass_context
+def worker(context: click.Context, beat: bool) -> None:
+    """Send what is due, until SIGTERM or Ctrl-C; what is in flight then ends first.
+
+    With BROKER_URL this is one of any number of workers, on as many machines.
+    """
+    settings = context.ensure_object(Program).settings
+    if settings.broker_url is None:
+        if beat:
+            raise click.UsageError("--beat needs BROKER_URL; without a broker cron calls `newsletter digest run-due`.")
+        context.invoke(_work_alone)
+        return
+    from newsletter_svc.cli import machines
+
+    if beat:
+        machines.tick(settings.broker_url, lease_seconds=settings.delivery_lease_seconds)
+    else:
+        machines.lead_nodes(_told_to_stop(), stop_seconds=STOP_SECONDS)
+
+
 @with_parts
-def worker(parts: Parts) -> None:
-    """Send what is due, until SIGTERM or Ctrl-C; what is in flight then ends first."""
+def _work_alone(parts: Parts) -> None:
     click.echo("The sender is running.")
     _send_until(_told_to_stop(), parts)
 
@@ -48,8 +70,23 @@ def worker(parts: Parts) -> None:
 def sender(parts: Parts) -> None:
     """Send what is due for as long as the web process that started this lives: until standard input ends."""
     told = _told_to_stop()
-    threading.Thread(target=_wait_for_end_of_input, args=(told,), daemon=True).start()
+    _at_end_of_input(told.set)
     _send_until(told, parts)
+
+
+@click.command(hidden=True)
+@click.argument("lane", type=click.Choice([lane.value for lane in Lane]))
+@with_parts
+def node(parts: Parts, lane: str) -> None:
+    """Be a worker's node for one lane, for as long as the worker that started this lives."""
+    broker_url = parts.settings.broker_url
+    if broker_url is None:
+        raise click.UsageError("A node needs BROKER_URL.")
+    from newsletter_svc.cli import machines
+
+    # Celery has a handler of its own for SIGTERM, which ends the node as this command's caller wants it.
+    _at_end_of_input(partial(os.kill, os.getpid(), signal.SIGTERM))
+    sys.exit(machines.work(parts, broker_url, lane=Lane(lane)))
 
 
 def _send_until(told: threading.Event, parts: Parts) -> None:
@@ -68,8 +105,13 @@ def _told_to_stop() -> threading.Event:
     return told
 
 
-def _wait_for_end_of_input(told: threading.Event) -> None:
-    # Not through `sys.stdin`: a thread that waits inside it makes the interpreter fail when it ends.
-    while os.read(0, 1):
-        pass
-    told.set()
+def _at_end_of_input(then: Callable[[], None]) -> None:
+    """Wait for the end of standard input, whose other end the parent holds however that one ends."""
+
+    def wait() -> None:
+        # Not through `sys.stdin`: a thread that waits inside it makes the interpreter fail when it ends.
+        while os.read(0, 1):
+            pass
+        then()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

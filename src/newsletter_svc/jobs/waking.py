@@ -6,10 +6,19 @@ import selectors
 import socket
 import stat
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
+from newsletter_svc.delivery.models import Lane
+
 log = structlog.get_logger()
+
+
+class Wake(Protocol):
+    """Tells senders that something is due: in this lane, or (None) in whichever."""
+
+    def __call__(self, lane: Lane | None = None) -> None: ...
 
 
 class Waker:
@@ -18,8 +27,9 @@ class Waker:
     def __init__(self, pipe: Path) -> None:
         self._pipe = pipe
 
-    def __call__(self) -> None:
-        # No pipe yet, nobody who reads it, or one that is full of hints: in each case there is nobody left to wake.
+    def __call__(self, lane: Lane | None = None) -> None:
+        # One pipe serves both lanes. No pipe yet, nobody who reads it, or one that is full of hints: in each case there
+        # is nobody left to wake.
         with contextlib.suppress(OSError):
             end = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:

@@ -11,6 +11,7 @@ from newsletter_svc.auth import asking, redeeming, sessions, welcoming
 from newsletter_svc.auth.asking import Withheld
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
+from newsletter_svc.delivery.models import Lane
 from newsletter_svc.limits.limiter import PeerOverLimit
 from newsletter_svc.subscribers import disposable, newsletters
 from newsletter_svc.subscribers.addresses import Address
@@ -169,7 +170,7 @@ def _count_and_owe(asked: asking.Request, *, is_trap: bool) -> str:
             with parts().database.transaction() as session:
                 alerts.report(session, Cause.UNTRUSTED_PROXY, now=utcnow())
         raise
-    service.wake()
+    service.wake(Lane.TRANSACTIONAL)
     return presession
 
 
