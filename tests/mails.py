@@ -52,7 +52,11 @@ def issue_context(text: str | None, *, articles: int) -> Mapping[str, Any]:
         entries[1] = replace(entries[1], title=text, author=text, excerpt=text)
         entries.append(replace(entries[0], url="https://x.example/brief"))
     return content.issue_context(
-        entries, newsletter=text or "Briefing", day=date(2026, 11, 24), frequency=Frequency.WEEKLY
+        entries,
+        newsletter=text or "Briefing",
+        day=date(2026, 11, 24),
+        frequency=Frequency.WEEKLY,
+        web_url="https://news.example.org/digests/4f2a",
     )
 
 

@@ -63,9 +63,11 @@ ON_THE_SHEET = (
     ("digest", 700, "light"), ("digest", 700, "dark"), ("digest", 375, "light"), ("digest", 375, "dark"),
     ("digest", 320, "no pictures"), ("digest", 375, "no styles"), ("digest", 375, "inverted"),
     ("one bare article", 375, "light"), ("odd articles", 375, "light"), ("arabic", 375, "light"),
-    ("branded", 375, "light"), ("branded", 375, "dark"), ("sign_in", 375, "light"), ("sign_in", 375, "dark"),
-    ("confirm_subscription", 375, "light"), ("welcome", 375, "light"), ("alert", 375, "dark"),
+    ("branded", 375, "light"), ("branded", 375, "dark"), ("welcome", 700, "light"),
+    ("sign_in", 375, "light"), ("sign_in", 375, "dark"),
+    ("confirm_subscription", 375, "light"), ("alert", 375, "dark"),
 )  # fmt: skip
+ENDS_ON_THE_SHEET = (("digest", 700, "light"), ("digest", 375, "dark"), ("odd articles", 375, "light"))
 
 
 @dataclass(frozen=True)
@@ -181,11 +183,12 @@ def shoot(browser: Browser, html: str, shot: Shot, folder: Path) -> None:
 
 
 def contact_sheet(browser: Browser, folder: Path) -> None:
-    """The beginning of each picture, side by side."""
+    """The beginning or the end of each picture, side by side."""
     figures = "".join(_figure(Shot(*each), folder) for each in ON_THE_SHEET)
+    figures += "".join(_figure(Shot(*each), folder, side="end") for each in ENDS_ON_THE_SHEET)
     style = (
         "body{margin:16px;background:#e4e4e4;font:12px sans-serif;display:flex;flex-wrap:wrap;gap:14px}"
-        "figure{margin:0}div{height:520px;overflow:hidden}img{width:100%;display:block}figcaption{padding:4px 0}"
+        "figure{margin:0}div{height:480px;overflow:hidden;display:flex}img{width:100%}figcaption{padding:4px 0}"
     )
     sheet = folder / "sheet.html"
     sheet.write_text(f"<!DOCTYPE html><meta charset=utf-8><style>{style}</style>{figures}", encoding="utf-8")
@@ -194,10 +197,11 @@ def contact_sheet(browser: Browser, folder: Path) -> None:
     page.screenshot(path=HERE / "mails.png", full_page=True)
 
 
-def _figure(shot: Shot, folder: Path) -> str:
-    name = f"{shot.mail.replace('_', ' ')}, {shot.width} px, {shot.mode}"
+def _figure(shot: Shot, folder: Path, *, side: Literal["start", "end"] = "start") -> str:
+    name = f"{shot.mail.replace('_', ' ')}, {shot.width} px, {shot.mode}{', its end' if side == 'end' else ''}"
     return (
-        f'<figure style="width:{round(shot.width * 0.44)}px"><div><img src="{(folder / shot.file).as_uri()}"></div>'
+        f'<figure style="width:{round(shot.width * 0.4)}px"><div style="align-items:{side}">'
+        f'<img src="{(folder / shot.file).as_uri()}"></div>'
         f"<figcaption>{escape(name)}</figcaption></figure>"
     )
 

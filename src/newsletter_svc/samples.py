@@ -8,7 +8,7 @@ from markupsafe import Markup
 from newsletter_svc.auth import welcoming
 from newsletter_svc.auth.asking import Kind
 from newsletter_svc.delivery import notices
-from newsletter_svc.digests import content
+from newsletter_svc.digests import content, rendering
 from newsletter_svc.digests.calendar import Frequency
 from newsletter_svc.digests.content import Entry, Image
 from newsletter_svc.mail.compose import Sample
@@ -76,11 +76,15 @@ def samples() -> Mapping[str, Sample]:
     """Return an example for each kind of mail. The issue has an article of every length, and one that is bare."""
     entries = [article(f"The treaty, part {number}") for number in range(1, 8)]
     issue = content.issue_context(
-        [*entries, bare_article("A note")], newsletter="Briefing", day=date(2026, 11, 24), frequency=Frequency.DAILY
+        [*entries, bare_article("A note")],
+        newsletter="Briefing",
+        day=date(2026, 11, 24),
+        frequency=Frequency.DAILY,
+        web_url="https://news.example.org/digests/4f2a",
     )
     return {
         **dict.fromkeys(Kind, _ASKED),
-        content.KIND: Sample(issue, content.SLOTS),
+        content.KIND: Sample(issue, content.SLOTS, pages=(rendering.WEB_PAGE,)),
         welcoming.KIND: Sample({"name": "Ada", "newsletters": ["Briefing"]}),
         notices.KIND: _ALERT,
     }

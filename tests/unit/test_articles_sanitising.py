@@ -219,6 +219,8 @@ def test_no_word_of_a_paragraph_is_lost_in_the_text_part(words: list[str]) -> No
         ("One\n\ntwo   three", 40, "One two three"),
         ("Unbreakable", 5, "Unbr…"),
         ("", 5, ""),
+        ("He said so (https://news.example/a_b), and left.", 100, "He said so, and left."),
+        ("A sum (of 12) stays.", 100, "A sum (of 12) stays."),
     ],
 )
 def test_an_excerpt_ends_at_a_word(text: str, limit: int, short: str) -> None:

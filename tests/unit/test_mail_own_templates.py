@@ -67,6 +67,7 @@ def test_markup_in_data_is_escaped_in_an_own_template_too(own: Path) -> None:
         ("digest/body.txt", "Good morning.", "digest: the slot 'unsubscribe_url' is printed nowhere"),
         ("digest/body.txt", "{{ unsubscribe_url|upper }}", "digest: the slot 'unsubscribe_url' is printed nowhere"),
         ("digets/body.html", "x", "digets/body.html replaces nothing: there is no e-mail called 'digets'"),
+        ("digest/_web.html", "{{ nowhere }}", "digest/_web.html, line 1: 'nowhere' is undefined"),
         ("_inlined.css", "{{ colour.pink }}", "_inlined.css, line 1: 'colour' is undefined"),
         ("sign_in/body.txt", "{{ code|shout }}", "sign_in/body.txt, line 1: No filter named 'shout'"),
     ],

@@ -14,6 +14,7 @@ WORDS_PER_MINUTE = 230
 
 _SPACES = re.compile(r"[ \t]+")
 _HTML_LINK = re.compile(r'<a href="([^"]*)">(.*?)</a>', re.DOTALL)
+_LINKED_ADDRESS = re.compile(r"\s\(https?://[^\s()]+\)")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -24,8 +25,8 @@ def text_from_markdown(markdown: str, *, base_url: str, width: int = LINE_WIDTH)
 
 
 def excerpt(text: str, *, limit: int) -> str:
-    """Return the beginning of `text` on one line, at most `limit` characters, ending at a word."""
-    line = " ".join(text.split())
+    """Return the beginning of `text` on one line, without the addresses of its links, ending at a word."""
+    line = " ".join(_LINKED_ADDRESS.sub("", text).split())
     if len(line) <= limit:
         return line
     head = line[:limit]

@@ -20,10 +20,14 @@ from newsletter_svc.settings import Settings
 
 @dataclass(frozen=True)
 class Sample:
-    """Data that an e-mail is tried with; `slots` are the parts of it that differ from reader to reader."""
+    """Data that an e-mail is tried with; `slots` are the parts of it that differ from reader to reader.
+
+    `pages` are the templates of its kind that are for browsers.
+    """
 
     context: Mapping[str, Any]
     slots: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
 
 
 class Composer:
@@ -76,7 +80,10 @@ class Composer:
     def _fault(self, kind: str, sample: Sample) -> str | None:
         assert self._settings.templates_dir is not None  # noqa: S101 - only a folder of own templates is tried.
         try:
-            self.render_with_slots(kind, sample.context, sample.slots)
+            rendered = self.render_with_slots(kind, sample.context, sample.slots)
+            values = dict.fromkeys(sample.slots, self.publication.url)
+            for page in sample.pages:
+                self.render_page(kind, page, {**sample.context, **values, "subject": rendered.subject})
         except Exception as error:  # Whatever a template can do wrong.
             return f"{kind}: {templates.explained(error, self._settings.templates_dir)}"
         return None
