@@ -10,7 +10,7 @@ from newsletter_svc.digests.calendar import Frequency
 from newsletter_svc.digests.content import Image
 from newsletter_svc.digests.letter import Issue, compile_issue
 from newsletter_svc.mail.compose import Composer
-from newsletter_svc.mail.message import Copy, Letter, Mailbox, OutgoingMessage, Stream
+from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Stream
 from newsletter_svc.samples import article, samples
 from newsletter_svc.settings import Settings
 
@@ -66,17 +66,13 @@ def outgoing(
     """The finished mail, by the same way as every other: digests compiled, the others one by one."""
     composer = Composer(settings)
     reader = Mailbox("ada@example.net", text or "Ada")
-    letter: Letter | Copy
-    if kind == content.KIND:
-        frozen = composer.render_with_slots(kind, context_of(kind, text, articles=articles), content.SLOTS)
-        issue = Issue(digest_id=7, newsletter_id=1, newsletter_slug="briefing", rendered=frozen)
-        compiled = compile_issue(issue, composer=composer, mail_domain=settings.message_domain)
-        letter = Copy(reader, compiled, {"unsubscribe_url": UNSUBSCRIBE})
-    else:
+    message_id, envelope_sender = f"<{kind}.4f2a@news.example.org>", "bounces+1f.0ab3@news.example.org"
+    if kind != content.KIND:
         letter = Letter(reader, composer.render(kind, context_of(kind, text)), Stream.TRANSACTIONAL)
-    return composer.finish(
-        letter,
-        message_id=f"<{kind}.4f2a@news.example.org>",
-        date=NOW,
-        envelope_sender="bounces+1f.0ab3@news.example.org",
-    )
+        return composer.finish(letter, message_id=message_id, date=NOW, envelope_sender=envelope_sender)
+    frozen = composer.render_with_slots(kind, context_of(kind, text, articles=articles), content.SLOTS)
+    issue = Issue(digest_id=7, newsletter_id=1, newsletter_slug="briefing", rendered=frozen)
+    compiled = compile_issue(issue, composer=composer, mail_domain=settings.message_domain)
+    values = {"unsubscribe_url": UNSUBSCRIBE}
+    octets = compiled.join(recipient=reader, message_id=message_id, date=NOW, values=values)
+    return OutgoingMessage(envelope_sender, reader.email, message_id, octets)
