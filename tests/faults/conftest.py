@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from datetime import time, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from sqlalchemy import insert
 
 from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
-from newsletter_svc.digests import runs
+from newsletter_svc.digests import editions, runs
+from newsletter_svc.digests.calendar import Schedule
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.digests.runs import Run
 from newsletter_svc.parts import Parts
@@ -59,12 +61,14 @@ class Host:
     server: MailServer
     var: Path
     environ: dict[str, str] = field(default_factory=dict)
+    fast_by: timedelta = timedelta()
+    """By how much its clock is ahead."""
     _numbers: Iterator[int] = field(default_factory=count)
 
     def run(self, *arguments: str, **environ: str) -> AbstractContextManager[Running]:
         """The command as a process for the length of a `with` block."""
         log = self.var / f"command-{next(self._numbers)}.log"
-        return command(*arguments, environ=self.all_environ | environ, log=log)
+        return command(*arguments, environ=self.all_environ | environ, log=log, fast_by=self.fast_by)
 
     def call(self, *arguments: str, **environ: str) -> tuple[int, str]:
         """Run the command to its end; return the exit code and what it said."""
@@ -134,3 +138,13 @@ def send_now(parts: Parts) -> Run:
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
         press = Press(parts.composer, parts.message_domain, parts.links)
         return runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
+
+
+def schedule_since(parts: Parts, days: int) -> None:
+    """A daily schedule that was set so many days ago, and an article for each day since."""
+    now = utcnow()
+    with parts.database.transaction() as session:
+        newsletter_id = newsletters.get(session, newsletters.DEFAULT_SLUG).id
+        editions.set_schedule(session, newsletter_id, Schedule(time(7), "UTC"), now=now - timedelta(days=days))
+        for day in range(days, 0, -1):
+            make_articles(session, f"{day} days ago", now=now - timedelta(days=day))

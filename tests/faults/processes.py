@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -48,9 +49,11 @@ class Running:
 
 
 @contextmanager
-def command(*arguments: str, environ: Mapping[str, str], log: Path) -> Iterator[Running]:
-    """Run `newsletter` with these arguments; whatever still runs after the block is killed."""
-    process = _CONTEXT.Process(target=_run, args=(arguments, dict(environ), log))
+def command(
+    *arguments: str, environ: Mapping[str, str], log: Path, fast_by: timedelta = timedelta()
+) -> Iterator[Running]:
+    """Run `newsletter` with these arguments, on a clock that is `fast_by`; what runs after the block is killed."""
+    process = _CONTEXT.Process(target=_run, args=(arguments, dict(environ), log, fast_by))
     process.start()
     running = Running(process, log)
     try:
@@ -61,9 +64,16 @@ def command(*arguments: str, environ: Mapping[str, str], log: Path) -> Iterator[
         process.close()
 
 
-def _run(arguments: tuple[str, ...], environ: dict[str, str], log: Path) -> None:
+def _run(arguments: tuple[str, ...], environ: dict[str, str], log: Path, fast_by: timedelta) -> None:
+    from newsletter_svc import clock
     from newsletter_svc.app import main
 
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # As exact as it has to be.
+            return datetime.now(tz) + fast_by
+
+    clock.datetime = Wrong  # type: ignore[attr-defined,misc]
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

@@ -14,14 +14,15 @@ import trustme
 from newsletter_svc import alerts
 from newsletter_svc.alerts import Cause
 from newsletter_svc.clock import utcnow
-from newsletter_svc.delivery.models import Status
+from newsletter_svc.delivery import mailings
+from newsletter_svc.delivery.models import MailingState, Status
 from newsletter_svc.parts import Parts
 from tests.e2e.service import wait_until
 from tests.fakes.smtp_script import CLOSE
 from tests.fakes.smtp_thread import SILENCE, WITH_PIPELINING, WITHOUT_PIPELINING, MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.conftest import Host, add_readers, addresses, owe_issue
-from tests.faults.ledgers import let_time_pass, rows, statuses, suppressed
+from tests.faults.ledgers import let_time_pass, mailing, rows, statuses, suppressed
 
 SEND = ("digest", "send", "--wait")
 READERS = 40
@@ -184,6 +185,46 @@ def test_who_may_not_send_stops_alerts_and_loses_nothing(
     assert statuses(service) == {Status.SENT: READERS}
 
 
+def test_a_message_that_is_too_big_pauses_the_issue_after_three_and_a_full_mailbox_does_not(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    full = addresses(READERS)[0]
+    server.answer("dot", "552 5.2.2 mailbox full", recipient=full, times=1)
+    server.answer("dot", "552 5.3.4 message too big for this system", after=6)
+    host.call(*SEND, MAIL_CONNECTIONS="1")
+    assert mailing(service).state == MailingState.PAUSED
+    assert alerted(service)
+    paused = assert_accounted(service.database, server.arrivals, rows=READERS).statuses
+    # It is our fault, so nobody is given up. One more may have been on its way.
+    assert paused[Status.SENT] == 6
+    assert paused[Status.RETRY] in (1 + 3, 1 + 4)
+    assert paused[Status.PENDING] == READERS - 6 - paused[Status.RETRY]
+    assert suppressed(service) == {}
+    server.behave()
+    resume(service)
+    let_time_pass(service)
+    host.call(*SEND)
+    assert_accounted(service.database, server.arrivals, rows=READERS)
+    assert statuses(service) == {Status.SENT: READERS}
+
+
+def test_a_policy_refusal_fails_one_and_twenty_of_them_pause_the_issue(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    disliked = addresses(READERS)[3]
+    server.answer("rcpt", "550 5.7.1 we do not like this one", recipient=disliked)
+    server.answer("dot", "554 5.7.1 we do not like any of you", after=8)
+    host.call(*SEND, MAIL_CONNECTIONS="1")
+    assert mailing(service).state == MailingState.PAUSED
+    assert alerted(service)
+    assert rows(service)[disliked].reason == "5.7.1"
+    paused = assert_accounted(service.database, server.arrivals, rows=READERS).statuses
+    assert paused[Status.SENT] == 8
+    assert paused[Status.FAILED] in range(20, 23)
+    assert paused[Status.PENDING] == READERS - 8 - paused[Status.FAILED]
+    assert suppressed(service) == {}
+
+
 def test_a_hang_after_the_dot_is_unknown_and_other_connections_do_not_wait(
     service: Parts, server: MailServer, host: Host
 ) -> None:
@@ -228,6 +269,11 @@ def test_a_server_that_hangs_up_after_three_mails_loses_none(
 def alerted(service: Parts) -> set[Cause]:
     with service.database.reading() as session:
         return {alert.cause for alert in alerts.current(session, now=utcnow())}
+
+
+def resume(service: Parts) -> None:
+    with service.database.transaction() as session:
+        assert mailings.resume(session, mailing(service).id)
 
 
 def wait_until_at_rest(service: Parts) -> None:

@@ -50,6 +50,17 @@ def test_sign_in_mail_overtakes_a_digest_of_which_every_message_takes_its_time(
     assert assert_accounted(service.database, server.arrivals, rows=301).statuses == {Status.SENT: 301}
 
 
+def test_a_digest_uses_as_many_connections_as_it_may_and_no_more(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    add_readers(service, 40)
+    owe_issue(service)
+    server.latency = 0.05
+    host.call(*SEND, MAIL_CONNECTIONS="8")
+    assert assert_accounted(service.database, server.arrivals, rows=40).statuses == {Status.SENT: 40}
+    assert server.most_at_once == 8
+
+
 def memory(worker: Running) -> int:
     """Kilobytes that the worker holds."""
     status = Path(f"/proc/{worker.pid}/status").read_text()

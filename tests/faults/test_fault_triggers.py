@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import time, timedelta
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -12,30 +11,17 @@ from sqlalchemy import func, select
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import Status
-from newsletter_svc.digests import editions
-from newsletter_svc.digests.calendar import Schedule
 from newsletter_svc.digests.models import Digest
 from newsletter_svc.digests.runs import Outcome
 from newsletter_svc.parts import Parts
-from newsletter_svc.subscribers import newsletters
 from tests.factories import make_articles
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, MakeHost, add_readers, owe_issue, send_now
+from tests.faults.conftest import Host, MakeHost, add_readers, owe_issue, schedule_since, send_now
 from tests.faults.ledgers import mailing
 
 T = TypeVar("T")
 READERS = 15
-
-
-def schedule_since(parts: Parts, days: int) -> None:
-    """A daily schedule that was set so many days ago, and an article for each day since."""
-    now = utcnow()
-    with parts.database.transaction() as session:
-        newsletter_id = newsletters.get(session, newsletters.DEFAULT_SLUG).id
-        editions.set_schedule(session, newsletter_id, Schedule(time(7), "UTC"), now=now - timedelta(days=days))
-        for day in range(days, 0, -1):
-            make_articles(session, f"{day} days ago", now=now - timedelta(days=day))
 
 
 def digests(parts: Parts) -> int:
@@ -111,3 +97,22 @@ def test_a_hundred_resumes_at_once_while_it_goes_out_send_nothing_twice(
         assert sender.ended() == 0, sender.said()
     accounts = assert_accounted(service.database, server.arrivals, rows=6 * READERS)
     assert accounts.statuses == {Status.SENT: 6 * READERS}
+
+
+def test_what_is_paused_waits_and_what_is_cancelled_stays(service: Parts, server: MailServer, host: Host) -> None:
+    add_readers(service, 6 * READERS)
+    owe_issue(service)
+    server.latency = 0.02
+    with host.run("digest", "send", "--wait") as sender:
+        server.wait_for(10)
+        with service.database.transaction() as session:
+            mailings.pause(session, mailing(service).id)
+        sender.ended()
+    paused = assert_accounted(service.database, server.arrivals, rows=6 * READERS).statuses
+    assert paused.keys() == {Status.SENT, Status.PENDING}
+    with service.database.transaction() as session:
+        mailings.cancel(session, mailing(service).id)
+        mailings.end_cancelled(session, mailing(service).id, now=utcnow())
+    host.call("digest", "send", "--wait")
+    cancelled = assert_accounted(service.database, server.arrivals, rows=6 * READERS).statuses
+    assert cancelled == {Status.SENT: paused[Status.SENT], Status.CANCELLED: paused[Status.PENDING]}
