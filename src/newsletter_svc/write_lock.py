@@ -8,10 +8,14 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_MS = 5_000
 LOOK_AGAIN_SECONDS = (0.00025, 0.001)
 """Between looks for the lock, which is held for about a millisecond each time."""
+LATER_LOOKS = 20
+"""After a second of waiting they are so many times rarer: twenty that look as often as at first leave the one who has
+the lock, to make an issue, no processor to do it with."""
 
 
 def install(engine: Engine) -> None:
@@ -46,12 +50,12 @@ def _begin_writing(connection: Connection) -> None:
     After BUSY_TIMEOUT_MS, and for another trouble than the lock at once, it raises OperationalError.
     """
     driver = connection.connection
-    deadline = monotonic() + BUSY_TIMEOUT_MS / 1000
+    begun = monotonic()
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        while _is_busy(driver) and monotonic() < deadline:
+        while _is_busy(driver) and (waited := monotonic() - begun) < BUSY_TIMEOUT_MS / 1000:
             # Never the same for two processes, so that they do not meet again and again.
-            sleep(uniform(*LOOK_AGAIN_SECONDS))  # noqa: S311 - nothing secret.
+            sleep(uniform(*LOOK_AGAIN_SECONDS) * (1 + LATER_LOOKS * min(waited, 1)))  # noqa: S311 - nothing secret.
         if not driver.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # Once more by the engine, whose error is the one to raise.
     finally:
@@ -66,3 +70,8 @@ def _is_busy(driver: Any) -> bool:
         # Of the extended code the lowest byte: the others say what kept it busy.
         return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
     return False
+
+
+def was_locked(error: DBAPIError) -> bool:
+    """Whether somebody else had the lock for longer than we waited for it, and nothing worse."""
+    return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")

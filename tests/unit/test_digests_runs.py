@@ -231,6 +231,25 @@ def at_once(database_url: str) -> Callable[[int, Callable[[Database], Run]], Cou
     return run
 
 
+def test_a_trigger_waits_while_somebody_else_has_the_lock(
+    database: Database, press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL locks rows, and waits for them")
+    schedule(database, DAILY)
+    write(database, "One")
+    monkeypatch.setattr("newsletter_svc.write_lock.BUSY_TIMEOUT_MS", 100)
+    holder = Database(str(database.engine.url))
+    with ThreadPoolExecutor(1) as pool:
+        with holder.transaction() as session:
+            session.execute(text("SELECT 1"))
+            asked = pool.submit(run_due, database, press=press, now=TUESDAY)
+            with pytest.raises(TimeoutError):
+                asked.result(timeout=0.3)  # Three times as long as the database itself waits.
+        assert outcomes(asked.result()) == [Outcome.PUBLISHED]
+    holder.dispose()
+
+
 def test_twenty_triggers_at_once_make_one_issue_and_the_others_say_so(
     database: Database, press: Press, at_once: Callable[[int, Callable[[Database], Run]], Counter[Outcome]]
 ) -> None:

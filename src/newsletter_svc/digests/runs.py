@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import Database, insert_if_absent
@@ -15,6 +16,10 @@ from newsletter_svc.digests.issues import NothingNew, Press, Published, local_da
 from newsletter_svc.digests.models import Edition, EditionRun, RunOutcome
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers.models import Newsletter
+from newsletter_svc.write_lock import was_locked
+
+LOCK_TRIES = 6
+"""Each lasts until the database itself gives up waiting, after five seconds."""
 
 log = structlog.get_logger()
 
@@ -64,14 +69,26 @@ def run_due(database: Database, *, press: Press, now: datetime) -> list[Run]:
 
 def _run_safely(database: Database, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
     try:
-        with database.transaction() as session:
-            return run_edition(session, edition_id, newsletter, press=press, now=now)
+        return _run_in_turn(database, edition_id, newsletter, press=press, now=now)
     except Exception as error:
         # The other editions go on, and the slot is not on record: the next trigger tries it again. Of other errors
         # than our own only the class is told: a database's words quote rows, and rows hold addresses.
         reason = str(error) if isinstance(error, NewsletterError) else type(error).__name__
         log.error("edition_failed", edition=edition_id, reason=reason)
         return Run(newsletter, period="", outcome=Outcome.FAILED, reason=reason)
+
+
+def _run_in_turn(database: Database, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
+    """Wait for SQLite's lock longer than a reader in front of a page may: whoever has it is making this very issue."""
+    tries = 0
+    while True:
+        try:
+            with database.transaction() as session:
+                return run_edition(session, edition_id, newsletter, press=press, now=now)
+        except OperationalError as error:
+            tries += 1
+            if tries == LOCK_TRIES or not was_locked(error):
+                raise
 
 
 def run_edition(session: Session, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
