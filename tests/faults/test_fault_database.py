@@ -15,7 +15,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, create_engine, make_url, select, text
 
+from newsletter_svc import alerts
+from newsletter_svc.alerts import Cause
 from newsletter_svc.app import create_app
+from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.parts import Parts
@@ -200,6 +203,8 @@ def test_a_full_disk_stops_everything_and_recovers_by_itself(
         filler.unlink()
         let_it_end(service, worker)
     assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+    with service.database.reading() as session:
+        assert {alert.cause for alert in alerts.current(session, now=utcnow())} == {Cause.DISK_FULL}
     assert_whole(service.database)
     service.database.dispose()
 

@@ -1,5 +1,7 @@
 """Whoever asks for an issue, however often, from however many processes: there is one, and it goes out once."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +16,12 @@ from newsletter_svc.delivery.models import Status
 from newsletter_svc.digests.models import Digest
 from newsletter_svc.digests.runs import Outcome
 from newsletter_svc.parts import Parts
+from tests.e2e.service import wait_until
 from tests.factories import make_articles
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.conftest import Host, MakeHost, add_readers, owe_issue, schedule_since, send_now
-from tests.faults.ledgers import mailing
+from tests.faults.ledgers import mailing, statuses
 
 T = TypeVar("T")
 READERS = 15
@@ -100,19 +103,19 @@ def test_a_hundred_resumes_at_once_while_it_goes_out_send_nothing_twice(
 
 
 def test_what_is_paused_waits_and_what_is_cancelled_stays(service: Parts, server: MailServer, host: Host) -> None:
-    add_readers(service, 6 * READERS)
+    add_readers(service, 200)
     owe_issue(service)
-    server.latency = 0.02
-    with host.run("digest", "send", "--wait") as sender:
+    server.latency = 0.1
+    with host.run("worker") as worker:
         server.wait_for(10)
-        with service.database.transaction() as session:
-            mailings.pause(session, mailing(service).id)
-        sender.ended()
-    paused = assert_accounted(service.database, server.arrivals, rows=6 * READERS).statuses
-    assert paused.keys() == {Status.SENT, Status.PENDING}
-    with service.database.transaction() as session:
-        mailings.cancel(session, mailing(service).id)
-        mailings.end_cancelled(session, mailing(service).id, now=utcnow())
-    host.call("digest", "send", "--wait")
-    cancelled = assert_accounted(service.database, server.arrivals, rows=6 * READERS).statuses
-    assert cancelled == {Status.SENT: paused[Status.SENT], Status.CANCELLED: paused[Status.PENDING]}
+        assert host.call("digest", "pause", "1")[0] == 0
+        wait_until(lambda: not statuses(service)[Status.CLAIMED], "what was in hand is given back")
+        paused = assert_accounted(service.database, server.arrivals, rows=200).statuses
+        assert paused.keys() == {Status.SENT, Status.PENDING}
+        assert host.call("digest", "cancel", "1")[0] == 0
+        cancelled = assert_accounted(service.database, server.arrivals, rows=200).statuses
+        assert cancelled == {Status.SENT: paused[Status.SENT], Status.CANCELLED: paused[Status.PENDING]}
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.ended() == 0
+    assert host.call("digest", "send", "--wait")[0] == 0
+    assert assert_accounted(service.database, server.arrivals, rows=200).statuses == cancelled
