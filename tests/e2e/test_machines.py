@@ -30,6 +30,7 @@ from tests.e2e.machines import RedisServer, Worker, environment, working
 from tests.e2e.service import wait_until
 from tests.factories import make_articles, make_reader
 from tests.fakes.smtp import Received, Sink
+from tests.signing import DOMAIN, SELECTOR, is_valid, key_file
 
 READERS = 2_000
 FEWER = 800
@@ -62,7 +63,7 @@ def start(database_url: str, broker_url: str, sink: Sink, tmp_path: Path) -> Sta
     """Start a worker on the machine of that name."""
 
     def begin(
-        machine: str, *options: str, lease_seconds: int = 60, broker: str = broker_url
+        machine: str, *options: str, lease_seconds: int = 60, broker: str = broker_url, **more: str
     ) -> AbstractContextManager[Worker]:
         alike = environment(
             database_url,
@@ -73,7 +74,7 @@ def start(database_url: str, broker_url: str, sink: Sink, tmp_path: Path) -> Sta
             MAIL_MAX_PER_SECOND=str(PER_SECOND),
         )
         own = {"PUBLIC_URL": f"http://{machine}.example.org", "DELIVERY_LEASE_SECONDS": str(lease_seconds)}
-        return working(tmp_path / machine, *options, **alike, **own)
+        return working(tmp_path / machine, *options, **alike, **own, **more)
 
     return begin
 
@@ -200,17 +201,26 @@ def is_running(process_id: int) -> bool:
         return False
 
 
-def test_the_clock_makes_an_issue_that_is_due_and_workers_send_it(start: Start, parts: Parts, sink: Sink) -> None:
+def test_the_clock_makes_an_issue_that_is_due_and_a_worker_signs_and_sends_it(
+    start: Start, parts: Parts, sink: Sink, tmp_path: Path
+) -> None:
     now = utcnow()
     with parts.database.transaction() as session:
         make_reader(session, "reader-1@example.org", now=now)
         make_articles(session, "Due since yesterday", now=now)
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
         editions.set_schedule(session, newsletter.id, Schedule(time(7), "Europe/London"), now=now - timedelta(days=3))
-    with start("one"), start("clock", "--beat") as clock:
+    dkim = {
+        "MAIL_DEFAULT_SENDER": f"briefing@{DOMAIN}",
+        "DKIM_DOMAIN": DOMAIN,
+        "DKIM_SELECTOR": SELECTOR,
+        "DKIM_PRIVATE_KEY_FILE": str(key_file(tmp_path)),
+    }
+    with start("one", **dkim) as one, start("clock", "--beat") as clock:
         [mail] = sink.wait_for(1, seconds=120)
-        assert clock.stop() == 0
+        assert (clock.stop(), one.stop()) == (0, 0)
     assert mail.recipients == ("reader-1@example.org",)
+    assert is_valid(mail.raw)
 
 
 def test_while_the_broker_is_away_sign_in_mail_goes_out_and_digests_follow_when_it_is_back(
