@@ -54,7 +54,7 @@ class Keeper:
         pool: SigningPool | None = None,
     ) -> None:
         self.handled = 0
-        """How many deliveries were marked."""
+        """How many deliveries have ended or moved."""
         self._books = books
         self._settings = settings
         self._is_stopping = is_stopping
@@ -133,7 +133,7 @@ class Keeper:
         except BaseException:
             self.stock.put_back(ended)
             raise
-        self.handled += len(ended.accepted) + sum(note.deliveries for note in ended.notes)
+        self.handled += len(ended.accepted) + sum(note.deliveries for note in ended.notes if note.were_tried)
 
     async def _renew(self) -> None:
         now = self._loop.time()

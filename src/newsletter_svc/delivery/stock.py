@@ -58,11 +58,12 @@ class Signing(Protocol):
 
 
 class Note(NamedTuple):
-    """What is to be marked of so many deliveries of a claim."""
+    """What is to be marked of so many deliveries of a claim, and whether they were tried."""
 
     claim: Claim
     mark: Mark
     deliveries: int = 1
+    were_tried: bool = True
 
 
 class Ending(NamedTuple):
@@ -75,8 +76,9 @@ class Ending(NamedTuple):
 class Stock:
     """Hands out parcels, and keeps how each ended until `take_ended` fetches it.
 
-    `compose` makes an item's parcel, which goes through `signing` if there is one. `on_low` is called when no more than
-    `low_mark` items wait, and after a refusal; `on_early` with the seconds after which the rate allows the next one.
+    `compose` makes an item's parcel, which goes through `signing` if there is one. `on_low` is called once no more than
+    `low_mark` items wait, when the last one is back, and when a mailing is halted; `on_early` with the seconds after
+    which the rate allows the next one.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Stock:
         self._ended = Ending([], [])
         self._troubles = Troubles()
         self._halted: set[int] = set()
+        self._is_low = False
 
     def __len__(self) -> int:
         """How many wait."""
@@ -133,6 +136,7 @@ class Stock:
     def add(self, items: list[Item]) -> None:
         """Take what was claimed, so its mailing goes on."""
         self._waiting.extend(items)
+        self._is_low = False
         self._halted.difference_update(item.mailing_id for item in items)
 
     def remove_all(self) -> list[Item]:
@@ -156,10 +160,12 @@ class Stock:
         self._ended.notes.append(Note(claim, mark))
 
     def note_alike(self, items: list[Item], mark: Callable[[list[Claimed]], Mark]) -> None:
-        """Say the same of many, with one mark for each claim."""
+        """Say the same of many that were not tried, with one mark for each claim."""
         for _, group in groupby(sorted(items, key=_claim_name), _claim_name):
             same = list(group)
-            self._ended.notes.append(Note(same[0].claim, mark([item.delivery for item in same]), len(same)))
+            self._ended.notes.append(
+                Note(same[0].claim, mark([item.delivery for item in same]), len(same), were_tried=False)
+            )
 
     def give_back(self, items: list[Item]) -> None:
         """Say of many that nobody has touched them."""
@@ -183,7 +189,8 @@ class Stock:
 
     def take(self) -> Parcel | None:
         parcel = self._next() if self._signing is None else self._next_signed(self._signing)
-        if len(self._waiting) <= self.low_mark:
+        if len(self._waiting) <= self.low_mark and not self._is_low:
+            self._is_low = True
             self._on_low()
         return parcel
 
@@ -191,13 +198,13 @@ class Stock:
         self._out[parcel.key].claim.journal.intent(parcel.key)
 
     def accepted(self, parcel: Parcel, reply: RawReply) -> None:
-        item = self._out.pop(parcel.key)
+        item = self._back(parcel)
         item.claim.journal.result(parcel.key, Ended.ACCEPTED, b"%d %b" % reply)
         self._ended.accepted.append((item, reply))
         self._troubles.accepted(item.mailing_id)
 
     def refused(self, parcel: Parcel, refusal: Refusal) -> None:
-        item = self._out.pop(parcel.key)
+        item = self._back(parcel)
         item.claim.journal.result(parcel.key, Ended.REFUSED, refusal.text.encode())
         trouble = self._troubles.refused(item.mailing_id, refusal.reply) if refusal.reply else None
         self.note(item.claim, partial(_refused, item=item, refusal=refusal, trouble=trouble, now=self._now()))
@@ -206,7 +213,7 @@ class Stock:
             self._on_low()
 
     def unknown(self, parcel: Parcel, failure: OutcomeUnknown) -> None:
-        item = self._out.pop(parcel.key)
+        item = self._back(parcel)
         item.claim.journal.result(parcel.key, Ended.UNANSWERED)
         unanswered = partial(
             outcomes.unanswered,
@@ -218,9 +225,15 @@ class Stock:
         self.note(item.claim, unanswered)
 
     def returned(self, parcel: Parcel, failure: DeliveryError | None) -> None:
-        item = self._out.pop(parcel.key)
+        item = self._back(parcel)
         item.claim.journal.result(parcel.key, Ended.NOT_TAKEN)
         self.returned_items.append((item, failure))
+
+    def _back(self, parcel: Parcel) -> Item:
+        item = self._out.pop(parcel.key)
+        if not self._out and not self._waiting:
+            self._on_low()
+        return item
 
     def _is_early(self, item: Item) -> bool:
         if not self._is_paced:
