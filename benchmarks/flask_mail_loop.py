@@ -3,8 +3,8 @@
 It is given every advantage: one connection that is kept, templates compiled once, styles left in the head, no ledger.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import flask_mail
 from flask import Flask
@@ -13,12 +13,11 @@ from benchmarks import machine, readers
 from benchmarks.sinks import Sink
 from benchmarks.ways import Speed
 from newsletter_svc.articles import store
-from newsletter_svc.articles.models import Article
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
-from newsletter_svc.digests import content, editions
+from newsletter_svc.digests import content
+from newsletter_svc.digests.calendar import Frequency
 from newsletter_svc.mail.compose import Composer
-from newsletter_svc.mail.message import Rendered
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 
@@ -60,26 +59,16 @@ class FlaskMailLoop:
             return len(self._message(0).as_bytes())
 
 
-class _Listener:
-    """Stands where the composer would, and keeps what the templates are to print."""
-
-    def __init__(self) -> None:
-        self.context: Mapping[str, Any] = {}
-
-    def render_with_slots(self, kind: str, context: Mapping[str, Any], names: Iterable[str]) -> Rendered:
-        self.context = context
-        return Rendered("", "", "")
-
-
 def _context(settings: Settings, paragraphs: int) -> Mapping[str, Any]:
-    listener, now = _Listener(), utcnow()
-    database = Database(settings.database_url)
+    """What the templates print of an issue with so many paragraphs; nothing is stored."""
+    database, now = Database(settings.database_url), utcnow()
     with database.reading() as session:
         newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        edition = editions.edition_of(session, newsletter.id, tz=settings.timezone, now=now)
         drafts, address = readers.drafts(paragraphs), settings.public_url
         stored = store.add(session, drafts, newsletter_id=newsletter.id, base_url=address, now=now)
-        articles: Sequence[Article] = [each.article for each in stored]
-        content.render_issue(cast(Composer, listener), edition, articles, title=newsletter.title, day=now.date())
+        entries = [content.entry_of(each.article, tz=settings.timezone) for each in stored]
     database.dispose()
-    return listener.context
+    web_url = f"{address}/digests/0123456789abcdef01234567"
+    return content.issue_context(
+        entries, newsletter="Briefing", day=now.date(), frequency=Frequency.BY_HAND, web_url=web_url
+    )
