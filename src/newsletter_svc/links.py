@@ -31,6 +31,10 @@ class Links:
         token = self._keyring.issue(Purpose.PREVIEW, [digest_id, newsletter_id, int(until.timestamp())])
         return self.absolute(f"/preview/{token}")
 
+    def nobodys(self) -> str:
+        """Where the links of a copy lead that is nobody's: a page that says so, and changes nothing."""
+        return self.absolute("/preview/link")
+
     def archive(self, *, slug: str | None = None, page: int = 1) -> str:
         """The list of past issues, of one newsletter or of all."""
         return self.absolute(f"/digests/{_query(newsletter=slug, page=page if page > 1 else None)}")

@@ -106,6 +106,17 @@ def test_the_address_is_good_for_its_time_and_for_nothing_else(parts: Parts, cli
     assert client.get(f"/preview/{token}x").status_code == 404
 
 
+def test_the_links_of_a_copy_say_that_they_are_nobodys(parts: Parts, client: FlaskClient, address: str) -> None:
+    text = client.get("/api/digests/next/preview.txt", headers=key_for(parts, "digests:read")).text
+    assert text.count(parts.links.nobodys()) == 2
+
+    looked = client.get("/preview/link")
+    pressed = client.post("/preview/link", data={"List-Unsubscribe": "One-Click"})
+
+    assert (looked.status_code, pressed.status_code) == (200, 200)
+    assert "Nothing has changed." in looked.text
+
+
 @pytest.mark.parametrize(
     "payload", [[], [None, 1], [None, "1", 2**40], ["1", 1, 2**40], [None, 77, 2**40], [77, 1, 2**40], {"a": 1}, 7]
 )

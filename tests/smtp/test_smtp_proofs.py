@@ -1,6 +1,7 @@
 """Test copies of an issue, as a mail server receives them; no reader and no row knows of them."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -139,4 +140,4 @@ def test_an_issue_that_was_made_can_be_tried_again(parts: Parts, run: Run, sink:
     assert run("ed@example.org").exit_code == 1
     assert run("--digest", "1", "ed@example.org").exit_code == 0
     (mail,) = sink.wait_for(1)
-    assert "/digests/preview" not in mail.part("plain")
+    assert re.search(r"/digests/[\w-]{24}\n", mail.part("plain"))

@@ -141,7 +141,7 @@ def test_preview_of_an_issue_shows_it_as_it_was_made(run: Run, database: Databas
 
     made = run("digest", "preview", "--digest", "1").output
     # Its address in the browser is known once it is made.
-    assert re.sub(r"/digests/[\w-]{24}", "/digests/preview", made) == before
+    assert re.sub(r"/digests/[\w-]{24}", "/preview/link", made) == before
     assert "nothing to preview" in run("digest", "preview").stderr
 
 

@@ -15,7 +15,6 @@ from newsletter_svc.links import Links
 from newsletter_svc.mail.message import Mailbox
 from newsletter_svc.subscribers.models import Newsletter
 
-PREVIEW = "preview"
 ADDRESS_LIVES = timedelta(hours=1)
 _READER = Mailbox("reader@example.org", "A Reader")
 
@@ -45,19 +44,19 @@ def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press,
     if not articles:
         return None
     day = local_date(edition, now)
-    # It has no address yet; this one leads nowhere, as the link to unsubscribe does.
-    heading = Heading(newsletter.title, day, web_url=press.links.digest(PREVIEW))
+    # It has no address yet, as nobody has a link to unsubscribe.
+    heading = Heading(newsletter.title, day, web_url=press.links.nobodys())
     rendered = render_issue(press.composer, edition, articles, heading=heading).mail
     return Issue(digest_id=0, newsletter_id=newsletter.id, newsletter_slug=newsletter.slug, rendered=rendered)
 
 
 def values(links: Links) -> dict[str, str]:
-    """What stands in the slots of a copy that is nobody's: addresses that lead nowhere."""
-    return {"unsubscribe_url": links.absolute(f"/unsubscribe/{PREVIEW}")}
+    """What stands in the slots of a copy that is nobody's."""
+    return {"unsubscribe_url": links.nobodys()}
 
 
 def show(issue: Issue, wanted: Format, *, press: Press, now: datetime) -> bytes:
-    """The issue as a reader would get it, but for the link to unsubscribe, which leads nowhere."""
+    """The issue as a reader would get it, but for the links that are somebody's."""
     given = values(press.links)
     preview = press.composer.fill(issue.rendered, given)
     if wanted is Format.HTML:

@@ -223,6 +223,17 @@ OPERATIONS: Mapping[str, Operation] = {
         "This description",
         {200: Ending("An OpenAPI document.", answers.Description)},
     ),
+    "previews.look_at_link": Operation(
+        Tag.OPERATORS,
+        "Where those links of previews and test copies lead that would be a reader's own",
+        {200: Ending("A page that says so.", is_page=True)},
+    ),
+    "previews.press_link": Operation(
+        Tag.OPERATORS,
+        "The same for the one click of mail programs; nobody is unsubscribed",
+        {200: Ending("A page that says so.", is_page=True)},
+        reads=Form.ONE_CLICK,
+    ),
     "previews.look": Operation(
         Tag.OPERATORS,
         "A page that shows an issue and what the checks say of it, at an address that is good for an hour",

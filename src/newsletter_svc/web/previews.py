@@ -47,6 +47,18 @@ class Shown:
     until: datetime
 
 
+@previews.get("/link")
+def look_at_link() -> str:
+    """What a link of a copy shows that would be a reader's own."""
+    return render_template("pages/preview_link.html")
+
+
+@previews.post("/link")
+def press_link() -> str:
+    """The same for mail programs that unsubscribe by themselves (RFC 8058): nobody is unsubscribed."""
+    return render_template("pages/preview_link.html")
+
+
 @previews.get("/<token>")
 def look(token: str) -> Response:
     """The page around the issue."""
