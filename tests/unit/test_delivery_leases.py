@@ -8,7 +8,9 @@ from sqlalchemy import select, update
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import leases, ledger, mailings, marks
-from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Status
+from newsletter_svc.delivery.claims import Claims
+from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Mailing, MailingState, Status
+from newsletter_svc.settings import Settings
 from tests.factories import owe_bulk, owe_single
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -123,3 +125,23 @@ def test_what_was_held_of_a_mailing_that_does_not_go_on_comes_back_too(database:
     let_it_run_out(database)
 
     assert release(database) == 1
+
+
+def test_a_mailing_that_two_senders_ended_together_is_closed_by_whoever_takes_care(
+    settings: Settings, database: Database
+) -> None:
+    with database.transaction() as session:
+        mailing_id = owe_bulk(session, "ada@example.org", "bob@example.org", now=NOW)
+        waiting = owe_bulk(session, "eve@example.org", now=NOW, subject_id="2")
+    claims = Claims(database, settings, wanted={}, now=lambda: NOW)
+    first, second = claims.begin(mailing_id, limit=1), claims.begin(mailing_id, limit=1)
+    assert first is not None
+    assert second is not None
+    for claim in (first, second):
+        with database.transaction() as session:
+            marks.all_sent(session, [(row, "250 ok") for row in claim.deliveries], now=NOW)
+        claims.end(claim, done=True)
+    claims.recover()
+    with database.reading() as session:
+        assert session.get_one(Mailing, mailing_id).state == MailingState.DONE
+        assert session.get_one(Mailing, waiting).state == MailingState.ACTIVE

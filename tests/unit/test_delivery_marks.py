@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import ledger, mailings, marks
-from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Status
+from newsletter_svc.delivery import ledger, marks
+from newsletter_svc.delivery.models import Claimed, Delivery, Status
+from tests.factories import owe_bulk
 
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 REPLIES = ["250 2.0.0 Ok: queued as 4F1", '250 "quoted" \\ back', "250 grüß dich 💌", "250 a'b; --", "250 "]
@@ -15,22 +16,9 @@ REPLIES = ["250 2.0.0 Ok: queued as 4F1", '250 "quoted" \\ back', "250 grüß di
 
 @pytest.fixture
 def claimed(database: Database) -> list[Claimed]:
+    addresses = [f"reader{number}@example.org" for number in range(len(REPLIES))]
     with database.transaction() as session:
-        mailing_id = mailings.begin(session, kind="digest", subject_id="7", now=NOW)
-        for number in range(len(REPLIES)):
-            session.add(
-                Delivery(
-                    key=f"digest:7:{number}",
-                    kind="digest",
-                    lane=Lane.BULK,
-                    mailing_id=mailing_id,
-                    subject_id="7",
-                    recipient=f"reader{number}@example.org",
-                    message_id=f"<{number}@news.example>",
-                    due_at=NOW,
-                    created_at=NOW,
-                )
-            )
+        mailing_id = owe_bulk(session, *addresses, now=NOW)
     lease = ledger.Lease(worker="mine", seconds=300)
     with database.transaction() as session:
         return ledger.claim(session, mailing_id, lease=lease, limit=10, wanted={}, now=NOW)

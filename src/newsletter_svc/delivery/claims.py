@@ -108,6 +108,7 @@ class Claims:
         """
         now = self.now()
         self._end_cancelled(now)
+        self._close_finished()
         settled = recovery.recover(
             self.database,
             self.settings.journal_dir,
@@ -120,6 +121,14 @@ class Claims:
                 return settled
         with self.database.transaction() as session:
             return settled + leases.release_expired(session, journalled=journalled, now=now)
+
+    def _close_finished(self) -> None:
+        """Of two senders that end a mailing together, neither sees that it is the last."""
+        with self.database.reading() as session:
+            finished = [each for each in mailings.active(session) if mailings.is_finished(session, each)]
+        for mailing_id in finished:
+            with self.database.transaction() as session:
+                mailings.close_finished(session, mailing_id)
 
     def _end_cancelled(self, now: datetime) -> None:
         """What senders gave back to a mailing that was cancelled meanwhile is not owed any more."""
