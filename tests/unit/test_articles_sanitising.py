@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from newsletter_svc.articles.addresses import canonical_url, safe_url
 from newsletter_svc.articles.plain_text import LINE_WIDTH, excerpt, reading_minutes, text_from_markdown
-from newsletter_svc.articles.sanitising import html_from_markdown, lowered_headings, sanitise
+from newsletter_svc.articles.sanitising import fitted_images, html_from_markdown, lowered_headings, sanitise
 
 BASE = "https://news.example"
 
@@ -84,6 +84,24 @@ def test_headings_begin_below_the_title_and_leave_no_gap() -> None:
 
     assert re.findall(r"<(h\d)>", markup) == ["h2", "h3", "h4", "h2"]
     assert re.findall(r"</?(h\d)>", lowered_headings(markup)) == ["h3", "h3", "h4", "h4", "h5", "h5", "h3", "h3"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "fitted"),
+    [
+        ('<img src="/a.jpg" alt="A">', '<img src="https://news.example/a.jpg" alt="A" width="520">'),
+        ('<img src="/a.jpg" alt="" width="80" height="60">', None),
+        (
+            '<img src="/a.jpg" alt="" width="2000" height="900">',
+            '<img src="https://news.example/a.jpg" alt="" width="520">',
+        ),
+    ],
+)
+def test_a_picture_in_a_mail_says_how_wide_it_is_and_never_wider_than_the_text(
+    picture: str, fitted: str | None
+) -> None:
+    clean = sanitise(picture, base_url=BASE)
+    assert fitted_images(clean, width=520) == (fitted or clean)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,14 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from newsletter_svc.articles.models import Article
-from newsletter_svc.articles.sanitising import lowered_headings
+from newsletter_svc.articles.sanitising import fitted_images, lowered_headings
 from newsletter_svc.digests.calendar import Frequency
 
 KIND = "digest"
 """What the ledger and the templates call this e-mail."""
+
+TEXT_WIDTH = 520
+"""Pixels between the margins of a mail."""
 
 SLOTS = ("unsubscribe_url",)
 """The parts of an issue that differ from reader to reader."""
@@ -96,7 +99,7 @@ def entry_of(article: Article, *, tz: str) -> Entry:
         summary=article.summary,
         excerpt=article.standfirst,
         # Sanitised when it was stored. The article's title is an h2 here.
-        html=Markup(lowered_headings(article.body_html)),  # noqa: S704
+        html=Markup(fitted_images(lowered_headings(article.body_html), width=TEXT_WIDTH)),  # noqa: S704
         text=article.body_text,
         image=Image(article.image_url, article.image_alt) if article.image_url else None,
         minutes=article.reading_minutes,
