@@ -133,6 +133,12 @@ def test_pages_and_newsletters_that_there_are_not_are_not_found(open_client: Fla
     assert open_client.get(f"/digests/feed.atom?{query}").status_code == 404
 
 
+def test_the_address_without_its_last_slash_shows_the_same_and_leads_nowhere_else(open_client: FlaskClient) -> None:
+    answer = open_client.get("/digests", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 200
+    assert "elsewhere.example" not in answer.text
+
+
 def test_an_empty_archive_says_so(open_client: FlaskClient) -> None:
     assert "There is none yet." in open_client.get("/digests/").text
     assert ET.fromstring(open_client.get("/digests/feed.atom").data).findall(f"{ATOM}entry") == []

@@ -117,7 +117,7 @@ def test_a_server_that_goes_away_in_between_leaves_the_rest_unsent_and_says_so(r
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["no address"], 1, "does not look like an e-mail address"),
+        (["ed@example.org", "no address"], 2, "'no address': This does not look like an e-mail address."),
         ([], 2, "Missing argument"),
         ([f"a{number}@example.org" for number in range(21)], 2, "At most 20 addresses"),
         (["--digest", "77", "ed@example.org"], 1, "There is no issue 77."),

@@ -12,7 +12,7 @@ from newsletter_svc.digests import preview, proofs
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters
-from newsletter_svc.subscribers.addresses import Address, parse
+from newsletter_svc.subscribers.addresses import Address, BadAddress, parse
 
 
 @click.command()
@@ -43,11 +43,17 @@ def test(parts: Parts, slug: str, digest_id: int | None, addresses: tuple[str, .
 
 
 def _checked(addresses: tuple[str, ...]) -> list[Address]:
-    """Each address once. Raises BadAddress, and UsageError for too many."""
-    found = list({address.key: address for address in map(parse, addresses)}.values())
+    """Each address once. Raises UsageError."""
+    found: dict[str, Address] = {}
+    for raw in addresses:
+        try:
+            address = parse(raw)
+        except BadAddress as error:
+            raise click.UsageError(f"{raw!r}: {error}") from error
+        found[address.key] = address
     if len(found) > proofs.MOST:
         raise click.UsageError(f"At most {proofs.MOST} addresses: for more there are newsletters.")
-    return found
+    return list(found.values())
 
 
 def _sentence(proof: Proof) -> str:

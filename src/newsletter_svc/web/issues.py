@@ -36,7 +36,8 @@ def web_version(public_id: str) -> Response:
     return _kept(response)
 
 
-@issues.get("/")
+# Without this the router would answer `/digests` with a redirect to whatever `Host` the request names.
+@issues.get("/", strict_slashes=False)
 def past_issues() -> Response:
     """The list of past issues, where the setting ARCHIVE allows it."""
     with parts().database.reading() as session:
