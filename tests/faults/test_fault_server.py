@@ -93,6 +93,34 @@ def test_a_server_that_nobody_reaches_leaves_everything_owed(service: Parts, ser
     assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
 
 
+@pytest.mark.long
+def test_a_server_that_stays_away_puts_all_of_it_off_and_counts_no_attempt(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    server.stop()
+    with host.run("worker"):
+        wait_until(lambda: statuses(service) == {Status.RETRY: READERS}, "all is put off", seconds=60)
+        assert {row.attempts for row in rows(service).values()} == {0}
+        assert suppressed(service) == {}
+        server.start()
+        wait_until_at_rest(service)
+    assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+
+
+def test_a_server_whose_name_nobody_knows_leaves_everything_owed(
+    service: Parts, server: MailServer, host: Host
+) -> None:
+    with host.run("worker", MAIL_SERVER="no-such-host.invalid") as worker:
+        wait_until(lambda: statuses(service).keys() & {Status.CLAIMED, Status.RETRY}, "somebody is at it")
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.ended() == 0, worker.said()
+    assert statuses(service).keys() <= {Status.PENDING, Status.RETRY}
+    assert {row.attempts for row in rows(service).values()} == {0}
+    let_time_pass(service)
+    assert host.call(*SEND)[0] == 0
+    assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
+
+
 @pytest.mark.parametrize("trouble", ["no encryption", "bad certificate"])
 def test_where_encryption_is_wanted_nothing_goes_without(
     service: Parts, server: MailServer, host: Host, trouble: str
