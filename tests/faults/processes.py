@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, tzinfo
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from newsletter_svc import clock
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["newsletter_svc.app"])
 
@@ -54,6 +56,7 @@ def command(
 ) -> Iterator[Running]:
     """Run `newsletter` with these arguments, on a clock that is `fast_by`; what runs after the block is killed."""
     process = _CONTEXT.Process(target=_run, args=(arguments, dict(environ), log, fast_by))
+    log.touch()
     process.start()
     running = Running(process, log)
     try:
@@ -65,15 +68,10 @@ def command(
 
 
 def _run(arguments: tuple[str, ...], environ: dict[str, str], log: Path, fast_by: timedelta) -> None:
-    from newsletter_svc import clock
     from newsletter_svc.app import main
 
-    class Wrong(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # As exact as it has to be.
-            return datetime.now(tz) + fast_by
-
-    clock.datetime = Wrong  # type: ignore[attr-defined,misc]
+    if fast_by:
+        _set_clock(fast_by)
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -81,3 +79,12 @@ def _run(arguments: tuple[str, ...], environ: dict[str, str], log: Path, fast_by
     os.environ.update(environ)
     sys.argv = ["newsletter", *arguments]
     main()
+
+
+def _set_clock(fast_by: timedelta) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # As exact as it has to be.
+            return datetime.now(tz) + fast_by
+
+    clock.datetime = Wrong  # type: ignore[attr-defined,misc]

@@ -10,7 +10,8 @@ from newsletter_svc.parts import Parts
 from tests.conftest import POSTGRES
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import MakeHost, add_readers, owe_issue, schedule_since
+from tests.faults.hosts import MakeHost
+from tests.faults.issues import add_readers, owe_issue, schedule_since
 
 READERS = 200
 DAY = timedelta(days=1)

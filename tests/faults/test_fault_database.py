@@ -28,7 +28,8 @@ from tests.conftest import POSTGRES
 from tests.e2e.service import wait_until
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, add_readers, owe_issue
+from tests.faults.hosts import Host
+from tests.faults.issues import add_readers, owe_issue
 from tests.faults.ledgers import statuses
 from tests.faults.processes import Running
 

@@ -12,7 +12,8 @@ from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
 from tests.fakes.smtp_thread import SILENCE, MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, MakeHost, add_readers, addresses, owe_issue
+from tests.faults.hosts import Host, MakeHost
+from tests.faults.issues import add_readers, addresses, owe_issue
 from tests.faults.ledgers import let_time_pass, rows
 from tests.faults.processes import Running
 

@@ -21,7 +21,8 @@ from tests.conftest import POSTGRES
 from tests.factories import make_articles, make_reader
 from tests.fakes.smtp_thread import Arrival, MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, add_readers, addresses, owe_issue
+from tests.faults.hosts import Host
+from tests.faults.issues import add_readers, addresses, owe_issue
 from tests.faults.ledgers import rows, statuses
 
 SEND = ("digest", "send", "--wait")

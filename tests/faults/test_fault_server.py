@@ -21,7 +21,8 @@ from tests.e2e.service import wait_until
 from tests.fakes.smtp_script import CLOSE
 from tests.fakes.smtp_thread import SILENCE, WITH_PIPELINING, WITHOUT_PIPELINING, MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, add_readers, addresses, owe_issue
+from tests.faults.hosts import Host
+from tests.faults.issues import add_readers, addresses, owe_issue
 from tests.faults.ledgers import let_time_pass, mailing, rows, statuses, suppressed
 
 SEND = ("digest", "send", "--wait")

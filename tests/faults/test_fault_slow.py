@@ -12,7 +12,8 @@ from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
 from tests.fakes.smtp_thread import Arrival, MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, add_readers, owe_issue
+from tests.faults.hosts import Host
+from tests.faults.issues import add_readers, owe_issue
 from tests.faults.ledgers import statuses
 from tests.faults.processes import Running
 

@@ -20,7 +20,8 @@ from tests.e2e.service import wait_until
 from tests.factories import make_articles
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
-from tests.faults.conftest import Host, MakeHost, add_readers, owe_issue, schedule_since, send_now
+from tests.faults.hosts import Host, MakeHost
+from tests.faults.issues import add_readers, owe_issue, schedule_since, send_now
 from tests.faults.ledgers import mailing, statuses
 
 T = TypeVar("T")
