@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from benchmarks.jobs import Job
 
 READERS = 100_000
 SAMPLES_PER_SECOND = 500
-FUNCTIONS = 25
+ROWS = 25
 OURS = "newsletter_svc/"
 
 
@@ -58,25 +58,32 @@ def _samples(output: Path) -> Iterator[Sample]:
 
 def _show(title: str, samples: Sequence[Sample]) -> None:
     total = sum(sample.seen for sample in samples)
-    print(f"\n{title}: {total / SAMPLES_PER_SECOND:.1f} s of work in all threads")
-    for heading, pick in (
-        ("In which function of ours, with the libraries that it calls", _ours),
-        ("In which function at all", _last),
-    ):
-        counts: Counter[str] = Counter()
-        for sample in samples:
-            counts[pick(sample)] += sample.seen
-        rows = [[f"{100 * count / total:.1f} %", f"`{place}`"] for place, count in counts.most_common(FUNCTIONS)]
-        tables.show(heading, ["share", "function"], rows)
+    print(f"\n{title}: {total / SAMPLES_PER_SECOND:.1f} s in all threads that were at work or wanted to be")
+    _table(
+        "In which module of ours, with the libraries that it calls", (_module(sample) for sample in samples), samples
+    )
+    _table("In which function of ours, likewise", (_ours(sample) for sample in samples), samples)
+    _table("In which function at all", (_short(sample.stack[-1]) for sample in samples), samples)
+
+
+def _table(heading: str, places: Iterable[str], samples: Sequence[Sample]) -> None:
+    counts: Counter[str] = Counter()
+    for place, sample in zip(places, samples, strict=True):
+        counts[place] += sample.seen
+    found = [[f"{100 * seen / counts.total():.1f} %", f"`{place}`"] for place, seen in counts.most_common(ROWS)]
+    tables.show(heading, ["share", "where"], found)
+
+
+def _module(sample: Sample) -> str:
+    """Of the innermost function of this project; importing anything is one module of its own."""
+    if any("importlib._bootstrap" in frame for frame in sample.stack):
+        return "import"
+    return _ours(sample).rpartition("(")[2].partition(":")[0].rstrip(")")
 
 
 def _ours(sample: Sample) -> str:
     """The innermost function of this project."""
     return next((_short(frame) for frame in reversed(sample.stack) if OURS in frame), "elsewhere")
-
-
-def _last(sample: Sample) -> str:
-    return _short(sample.stack[-1])
 
 
 def _short(frame: str) -> str:
