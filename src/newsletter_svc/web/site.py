@@ -96,7 +96,7 @@ def sign_out() -> Response:
 @site.app_template_filter()
 def day_of(moment: datetime) -> str:
     """`24 November 2026`, in the publication's time zone."""
-    return f"{_local(moment):%-d %B %Y}"
+    return parts().composer.localised.long_date(_local(moment))
 
 
 @site.after_request
