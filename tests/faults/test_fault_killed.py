@@ -10,11 +10,12 @@ import pytest
 
 from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
+from tests.e2e.service import wait_until
 from tests.fakes.smtp_thread import SILENCE, MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host, MakeHost
 from tests.faults.issues import add_readers, addresses, owe_issue
-from tests.faults.ledgers import let_time_pass, rows
+from tests.faults.ledgers import let_time_pass, rows, statuses
 from tests.faults.processes import Running
 
 SEND = ("digest", "send", "--wait")
@@ -139,6 +140,28 @@ def test_fifty_kills_on_two_hosts_lose_no_reader(service: Parts, server: MailSer
         # Longer than a host is ever without a sender here: else the other one sends again what only its journals know.
         host.environ["DELIVERY_LEASE_SECONDS"] = "60"
     kill_again_and_again(service, server, hosts, kills=50, readers=1_000, random=random_moments())
+
+
+@pytest.mark.long
+def test_two_workers_that_are_killed_in_turn_lose_no_reader(service: Parts, server: MailServer, host: Host) -> None:
+    add_readers(service, 3_000)
+    owe_issue(service)
+    server.latency = 0.003
+    random, kills = random_moments(), 14
+    with ExitStack() as stack:
+        workers = [stack.enter_context(host.run("worker")) for _ in range(2)]
+        for number in range(kills):
+            victim = workers.pop(random.randrange(2))
+            wait_for_random_moment(server, victim, kills - number, 3_000, random)
+            victim.kill()
+            workers.append(stack.enter_context(host.run("worker")))
+        waiting = {Status.PENDING, Status.CLAIMED, Status.RETRY}
+        wait_until(lambda: not statuses(service).keys() & waiting, "nothing waits", seconds=60)
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGTERM)
+            assert worker.ended() == 0, worker.said()
+    accounts = assert_accounted(service.database, server.arrivals, rows=3_000, duplicates=4 * kills)
+    assert accounts.statuses.keys() <= {Status.SENT, Status.UNKNOWN}
 
 
 @pytest.mark.parametrize(
