@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Event(StrEnum):
-    """What can happen to somebody's sign-in, to the keys of operators, or to an issue by an operator's hand."""
+    """What can happen to somebody's sign-in or data, to operators' keys, or to an issue by an operator's hand."""
 
     ASKED = "asked"
     """A mail with a link is owed; the reason says which one."""
@@ -36,6 +36,8 @@ class Event(StrEnum):
     DIGEST_PAUSED = "digest_paused"
     DIGEST_RESUMED = "digest_resumed"
     DIGEST_CANCELLED = "digest_cancelled"
+    ERASED = "erased"
+    """Somebody's data are gone; the reason says whether the reader or an operator wanted it, nothing says whose."""
 
 
 class SecurityEvent(Base):

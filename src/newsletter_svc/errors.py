@@ -5,6 +5,7 @@
     ├── dkim_keys.UnusableKey           a private key that cannot sign mail that others accept
     ├── tokens.BadToken                 a token that is not ours, not for this, or broken
     ├── subscribers.addresses.BadAddress an address that we do not write to
+    ├── subscribers.erased.KeyLost      what knows erased addresses again cannot be opened
     ├── subscribers.newsletters.UnknownNewsletter, BadNewsletter
     ├── auth.redeeming.LinkGone         a magic link or code that no longer works
     ├── auth.api_keys.BadApiKey, MissingScope

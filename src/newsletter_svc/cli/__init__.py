@@ -14,6 +14,7 @@ from newsletter_svc.cli import (
     newsletters,
     purging,
     running,
+    subscribers,
 )
 
 
@@ -35,6 +36,7 @@ for command in (
     digests.digest,
     doctoring.doctor,
     newsletters.newsletters,
+    subscribers.subscribers,
     auditing.audit,
     purging.purge,
     demo.demo,

@@ -9,6 +9,7 @@ from newsletter_svc.auth.models import MagicLink
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.clock import utcnow
 from newsletter_svc.parts import Parts
+from newsletter_svc.subscribers import erased
 from newsletter_svc.tokens import key_id
 
 
@@ -42,7 +43,11 @@ def _loss(parts: Parts, retired: str) -> str:
             .where(MagicLink.key_id == retired, MagicLink.used_at.is_(None))
             .where(MagicLink.expires_at > utcnow())
         )
+        seals = erased.sealed_by(session) == retired
+    first = (
+        " Restart with all keys and run `newsletter purge` first: it still guards erased addresses." if seals else ""
+    )
     return (
         f"Retiring key {retired} ends {waiting} magic links that could still be used, "
-        "and every unsubscribe link in the mails that it signed."
+        f"and every unsubscribe link in the mails that it signed.{first}"
     )

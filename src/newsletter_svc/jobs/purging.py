@@ -11,13 +11,21 @@ from newsletter_svc.auth import purging
 from newsletter_svc.db import Database
 from newsletter_svc.limits import counters
 from newsletter_svc.settings import Settings
+from newsletter_svc.subscribers import erased
+from newsletter_svc.tokens import Keyring
 
 Purge = Callable[[Session], int]
 
 
 def purge(database: Database, settings: Settings, *, now: datetime) -> dict[str, int]:
-    """Throw away; return how many rows of each kind that were. Nobody gets a mail."""
-    return {what: _repeat(database, step) for what, step in _steps(settings, now).items()}
+    """Throw away; return how many rows of each kind that were. Nobody gets a mail.
+
+    What has to be kept for good is sealed anew where the secret keys have been turned. Raises KeyLost.
+    """
+    counts = {what: _repeat(database, step) for what, step in _steps(settings, now).items()}
+    with database.transaction() as session:
+        erased.reseal(session, keyring=Keyring(settings.secret_keys, environment=settings.env))
+    return counts
 
 
 def _steps(settings: Settings, now: datetime) -> Mapping[str, Purge]:

@@ -20,6 +20,8 @@ class Subscriber(Base):
     """A person with an address. Anybody can cause this row; only a redeemed link sets `confirmed_at`."""
 
     __tablename__ = "subscribers"
+    # Mails carry links that name this id. SQLite would give the id of who was erased to the next who comes.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it from the class as it is.
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True, default=lambda: uuid4().hex)
@@ -63,3 +65,23 @@ class Subscription(Base):
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]
+
+
+class ErasedAddress(Base):
+    """What is left of an address whose person was erased: enough to know it again, too little to read it."""
+
+    __tablename__ = "erased_addresses"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    erased_at: Mapped[datetime]
+
+
+class ErasureKey(Base):
+    """The key of those fingerprints, one for all, sealed by a secret key that no database holds."""
+
+    __tablename__ = "erasure_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sealed_by: Mapped[str] = mapped_column(String(12))
+    """The id of the secret key that it takes to open it."""
+    sealed: Mapped[str] = mapped_column(String(200))

@@ -1,0 +1,50 @@
+"""Erasing a person: gone from every table, but for a keyed hash that keeps lists from bringing the address back."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import case, update
+from sqlalchemy.orm import Session
+
+from newsletter_svc import audit
+from newsletter_svc.audit import Event
+from newsletter_svc.db import change, delete_where
+from newsletter_svc.delivery.models import Delivery, Status, Suppression
+from newsletter_svc.subscribers import erased
+from newsletter_svc.subscribers.models import Subscriber
+from newsletter_svc.tokens import Keyring
+
+_OWED = (Status.PENDING, Status.RETRY, Status.UNKNOWN)
+
+
+class By(StrEnum):
+    """Who wanted it."""
+
+    READER = "reader"
+    OPERATOR = "operator"
+
+
+def erase(session: Session, subscriber_id: int, *, by: By, keyring: Keyring, now: datetime) -> None:
+    """Forget everything about this subscriber. What is owed is not sent any more; sessions and links end.
+
+    Every table that says something of a subscriber refers to the row with ON DELETE, so what goes with it or loses its
+    name is the database's to do. Only what repeats the address itself is looked after here.
+    """
+    email_key = session.get_one(Subscriber, subscriber_id).email_key
+    erased.remember(session, email_key, keyring=keyring, now=now)
+    _blank_deliveries(session, subscriber_id, now=now)
+    delete_where(session, Suppression, Suppression.email_key == email_key)
+    delete_where(session, Subscriber, Subscriber.id == subscriber_id)
+    session.expire_all()
+    audit.record(session, Event.ERASED, reason=by, now=now)
+
+
+def _blank_deliveries(session: Session, subscriber_id: int, *, now: datetime) -> None:
+    """The ledger keeps its rows, so that an issue's counts stay true, and not what they say of a person."""
+    mine = Delivery.subscriber_id == subscriber_id
+    ended = {"status": Status.CANCELLED, "reason": "erased", "finished_at": now}
+    change(session, update(Delivery).where(mine, Delivery.status.in_(_OWED)).values(ended))
+    # A sender may hold one just now. If it comes back untried it is too late for it, whatever kind of mail it is.
+    over = case((Delivery.status == Status.CLAIMED, now), else_=Delivery.expires_at)
+    blank = {"recipient": "", "reply": None, "expires_at": over, "subscriber_id": None}
+    change(session, update(Delivery).where(mine).values(blank))
