@@ -102,6 +102,7 @@ def test_purge_says_what_it_did(parts: Parts) -> None:
         "Magic links: 0",
         "Sessions: 0",
         "Security events: 0",
+        "Bounces: 0",
         "Rate counters: 0",
     ]
     assert purged(parts) == {}

@@ -1,4 +1,4 @@
-"""The ledger's tables: one row for each message to one address, one for each mailing, one for each suppression."""
+"""The ledger's tables: messages to one address each, mailings of many, what came back, who is not written to."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -129,6 +129,14 @@ CLAIMED = tuple(getattr(Delivery, name) for name in Claimed._fields)
 """The columns of a claimed delivery."""
 
 
+class Scope(StrEnum):
+    """What a suppression stops."""
+
+    NEWSLETTERS = "newsletters"
+    EVERYTHING = "everything"
+    """Sign-in mail too, but for one a day: the mailbox may be there again."""
+
+
 class Suppression(Base):
     """An address that nothing is written to, and why."""
 
@@ -137,4 +145,35 @@ class Suppression(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     email_key: Mapped[str] = mapped_column(String(320), unique=True)
     reason: Mapped[str] = mapped_column(String(60))
+    scope: Mapped[Scope] = mapped_column(word(Scope), server_default=Scope.EVERYTHING)
     created_at: Mapped[datetime]
+
+
+class BounceKind(StrEnum):
+    """What came back says of an address, whoever said it."""
+
+    HARD = "hard"
+    """There is no such mailbox."""
+    SOFT = "soft"
+    """The mailbox, or its server, did not take this one mail."""
+    COMPLAINT = "complaint"
+    """Its reader calls our mail spam."""
+
+
+class Bounce(Base):
+    """One event on record: so that it counts, and counts once however often it is told."""
+
+    __tablename__ = "bounces"
+    __table_args__ = (Index("ix_bounces_email_key_at", "email_key", "at"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(200), unique=True)
+    kind: Mapped[BounceKind] = mapped_column(word(BounceKind))
+    email_key: Mapped[str] = mapped_column(String(320))
+    message: Mapped[str] = mapped_column(String(200))
+    """Which message came back, such as `delivery:47`: several reports of one count as one."""
+    status: Mapped[str | None] = mapped_column(String(20))
+    source: Mapped[str] = mapped_column(String(20))
+    at: Mapped[datetime] = mapped_column(index=True)
+    is_forgiven: Mapped[bool] = mapped_column(default=False)
+    """Whether the address was written to again since, so that it does not count any more."""

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
 from newsletter_svc.audit import Event
-from newsletter_svc.delivery import marks, retries, suppressions
+from newsletter_svc.delivery import bounces, marks, retries
+from newsletter_svc.delivery.bounces import Source
 from newsletter_svc.delivery.models import Claimed, Delivery, Lane
 from newsletter_svc.delivery.verdicts import Verdict, judge, reason
 from newsletter_svc.mail.failures import OutcomeUnknown, Refusal, ServerUnavailable
@@ -43,9 +44,17 @@ def refused(session: Session, delivery: Claimed, refusal: Refusal, *, now: datet
         marks.retry(session, delivery, reason=reason(reply), reply=str(reply), due_at=again)
     else:
         marks.failed(session, delivery, reason=reason(reply), reply=str(reply), now=now)
-    if verdict == Verdict.HARD:
-        suppressions.add(session, delivery.recipient, reason=f"hard_bounce {reason(reply)}", now=now)
+        _came_back(session, delivery, reply, now=now)
     log.info("delivery_refused", delivery=delivery.id, kind=delivery.kind, verdict=verdict, reason=reason(reply))
+
+
+def _came_back(session: Session, delivery: Claimed, reply: Reply, *, now: datetime) -> None:
+    kind = bounces.kind_of(reply)
+    if kind is not None:
+        event = bounces.of_delivery(
+            delivery.id, delivery.recipient, kind=kind, status=reason(reply), source=Source.SMTP, at=now
+        )
+        bounces.record(session, event, now=now)
 
 
 def not_carried(session: Session, delivery: Claimed, *, cause: str, now: datetime) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from newsletter_svc.db import insert_if_absent
-from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Status, Suppression
+from newsletter_svc.db import change, delete_where, insert_if_absent
+from newsletter_svc.delivery.models import Bounce, Claimed, Delivery, Lane, Scope, Status, Suppression
 
 SIGN_IN_AFTER_BOUNCE = timedelta(days=1)
 """A mailbox that was full of mistakes may be mended: one sign-in mail in this time is tried."""
@@ -18,13 +18,37 @@ class Reason(StrEnum):
     """Why nothing is sent; the first word of a suppression's reason."""
 
     HARD_BOUNCE = "hard_bounce"
+    SOFT_BOUNCES = "soft_bounces"
     COMPLAINT = "complaint"
 
 
+NEWSLETTERS_ONLY = (Reason.SOFT_BOUNCES.value, Reason.COMPLAINT.value)
+"""Who complains did not mean sign-in, and a full mailbox may take a small mail that somebody waits for."""
+
+
 def add(session: Session, email: str, *, reason: str, now: datetime) -> None:
-    """Write to this address no more; the first reason stays."""
-    values = {"email_key": email.lower(), "reason": reason, "created_at": now}
-    insert_if_absent(session, Suppression, values, unique=["email_key"])
+    """Write to this address no more; the first reason stays, and the wider scope."""
+    scope = Scope.NEWSLETTERS if reason.startswith(NEWSLETTERS_ONLY) else Scope.EVERYTHING
+    values = {"email_key": email.lower(), "reason": reason, "scope": scope, "created_at": now}
+    if not insert_if_absent(session, Suppression, values, unique=["email_key"]) and scope is Scope.EVERYTHING:
+        change(session, update(Suppression).where(Suppression.email_key == email.lower()).values(scope=scope))
+
+
+def lift(session: Session, email: str) -> bool:
+    """Write to this address again, and forget how often it bounced; whether it was suppressed.
+
+    The events stay on record, so that a report which is told once more does not suppress it again.
+    """
+    key = email.lower()
+    change(session, update(Bounce).where(Bounce.email_key == key).values(is_forgiven=True))
+    return bool(delete_where(session, Suppression, Suppression.email_key == key))
+
+
+def listed(session: Session, *, after: int = 0, limit: int) -> Sequence[Suppression]:
+    """Up to `limit` suppressions, oldest first, that come after the one with this id."""
+    return session.scalars(
+        select(Suppression).where(Suppression.id > after).order_by(Suppression.id).limit(limit)
+    ).all()
 
 
 def was_added_since(session: Session, email: str, moment: datetime) -> bool:
@@ -36,26 +60,25 @@ def was_added_since(session: Session, email: str, moment: datetime) -> bool:
 def blocked(session: Session, deliveries: Sequence[Claimed], *, now: datetime) -> set[int]:
     """Which of these (by id) must not go out.
 
-    A complaint stops newsletters and not sign-in; a hard bounce stops both, but for one sign-in mail a day.
+    A complaint stops newsletters and not sign-in, and so do soft bounces; a hard one stops both, but for one sign-in
+    mail a day.
     """
     keys = {delivery.recipient.lower() for delivery in deliveries}
     found = session.connection().execute(
-        select(Suppression.email_key, Suppression.reason).where(Suppression.email_key.in_(keys))
+        select(Suppression.email_key, Suppression.scope).where(Suppression.email_key.in_(keys))
     )
-    reasons = {row.email_key: row.reason for row in found}
+    scopes = {row.email_key: row.scope for row in found}
     return {
         delivery.id
         for delivery in deliveries
-        if (reason := reasons.get(delivery.recipient.lower())) and not _may_pass(session, delivery, reason, now=now)
+        if (scope := scopes.get(delivery.recipient.lower())) and not _may_pass(session, delivery, scope, now=now)
     }
 
 
-def _may_pass(session: Session, delivery: Claimed, reason: str, *, now: datetime) -> bool:
+def _may_pass(session: Session, delivery: Claimed, scope: Scope, *, now: datetime) -> bool:
     if delivery.lane != Lane.TRANSACTIONAL:
         return False
-    if reason.startswith(Reason.COMPLAINT):
-        return True
-    return reason.startswith(Reason.HARD_BOUNCE) and not _was_tried(session, delivery, since=now - SIGN_IN_AFTER_BOUNCE)
+    return scope is Scope.NEWSLETTERS or not _was_tried(session, delivery, since=now - SIGN_IN_AFTER_BOUNCE)
 
 
 def _was_tried(session: Session, delivery: Claimed, *, since: datetime) -> bool:

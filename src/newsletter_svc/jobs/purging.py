@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc import audit
 from newsletter_svc.auth import purging
 from newsletter_svc.db import Database
+from newsletter_svc.delivery import bounces
 from newsletter_svc.limits import counters
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import erased
@@ -36,6 +37,7 @@ def _steps(settings: Settings, now: datetime) -> Mapping[str, Purge]:
         "magic_links": partial(purging.links, now=now),
         "sessions": partial(purging.sessions, now=now),
         "security_events": partial(audit.purge, retention=retention, now=now),
+        "bounces": partial(bounces.purge, now=now),
         "rate_counters": partial(counters.purge, now=now),
     }
 
