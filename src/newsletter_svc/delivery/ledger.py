@@ -156,7 +156,8 @@ def _take(
         .returning(*CLAIMED)
         .execution_options(synchronize_session=False)
     )
-    return [Claimed._make(row) for row in session.connection().execute(taken)]
+    # All at once: row by row, the way through the layers costs more than the database.
+    return [Claimed._make(row) for row in session.connection().execute(taken).all()]
 
 
 def _without_unwanted(

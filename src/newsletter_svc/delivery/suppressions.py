@@ -63,15 +63,17 @@ def blocked(session: Session, deliveries: Sequence[Claimed], *, now: datetime) -
     A complaint stops newsletters and not sign-in, and so do soft bounces; a hard one stops both, but for one sign-in
     mail a day.
     """
-    keys = {delivery.recipient.lower() for delivery in deliveries}
+    keys = {delivery.id: delivery.recipient.lower() for delivery in deliveries}
     found = session.connection().execute(
-        select(Suppression.email_key, Suppression.scope).where(Suppression.email_key.in_(keys))
+        select(Suppression.email_key, Suppression.scope).where(Suppression.email_key.in_(keys.values()))
     )
     scopes = {row.email_key: row.scope for row in found}
+    if not scopes:
+        return set()
     return {
         delivery.id
         for delivery in deliveries
-        if (scope := scopes.get(delivery.recipient.lower())) and not _may_pass(session, delivery, scope, now=now)
+        if (scope := scopes.get(keys[delivery.id])) and not _may_pass(session, delivery, scope, now=now)
     }
 
 

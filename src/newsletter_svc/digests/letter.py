@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter_svc.db import among
 from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.digests.content import KIND
 from newsletter_svc.digests.models import Digest, Edition
@@ -51,20 +52,16 @@ class DigestLetters:
     def __call__(self, session: Session, deliveries: Sequence[Claimed]) -> dict[int, Copy]:
         """The digest's frozen words, and for each reader what stands in their slots."""
         issue, compiled = self._issue(session, int(deliveries[0].subject_id))
-        ids = [delivery.subscriber_id for delivery in deliveries]
-        found = session.connection().execute(select(Subscriber.id, Subscriber.name).where(Subscriber.id.in_(ids)))
-        names = {row.id: row.name for row in found}
-        return {
-            delivery.id: Copy(
-                Mailbox(delivery.recipient, names[reader]), compiled, self._values(reader, issue.newsletter_id)
-            )
-            for delivery in deliveries
-            if (reader := delivery.subscriber_id) is not None and reader in names
-        }
-
-    def _values(self, subscriber_id: int, newsletter_id: int) -> dict[str, str]:
-        url = self._links.unsubscribe(subscriber_id=subscriber_id, newsletter_id=newsletter_id)
-        return {"unsubscribe_url": url}
+        ids = [delivery.subscriber_id for delivery in deliveries if delivery.subscriber_id is not None]
+        found = session.connection().execute(select(Subscriber.id, Subscriber.name).where(among(Subscriber.id, ids)))
+        names: dict[int | None, str] = {row[0]: row[1] for row in found.all()}
+        copies = {}
+        for delivery in deliveries:
+            reader = delivery.subscriber_id
+            if reader is not None and (name := names.get(reader)) is not None:
+                url = self._links.unsubscribe(subscriber_id=reader, newsletter_id=issue.newsletter_id)
+                copies[delivery.id] = Copy(Mailbox(delivery.recipient, name), compiled, {"unsubscribe_url": url})
+        return copies
 
     def _issue(self, session: Session, digest_id: int) -> tuple[Issue, CompiledLetter]:
         # A digest never changes, and one after the other is sent to many: reading and compiling it once is enough.

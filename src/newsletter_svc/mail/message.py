@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from newsletter_svc.errors import NewsletterError
 
@@ -28,8 +28,7 @@ class Stream(StrEnum):
     DIGEST = "digest"
 
 
-@dataclass(frozen=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """An address with the name of whom it belongs to: `Mailbox("ada@example.org", "Ada Lovelace")`."""
 
     email: str
@@ -66,8 +65,7 @@ class Compiled(Protocol):
         """The same, and the SHA-256 of the body as DKIM wants it hashed."""
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(NamedTuple):
     """One reader's copy of a compiled letter: to whom, and what stands in its slots."""
 
     recipient: Mailbox
