@@ -23,8 +23,8 @@ from newsletter_svc.delivery.models import Delivery, Lane
 READERS = 100_000
 CONNECTIONS = 4
 """MAIL_CONNECTIONS as it is by default."""
-PER_SECOND = 40
-REST_SECONDS = 15
+PER_SECOND = 10
+REST_SECONDS = 30
 WARM_SECONDS = 3
 WARM_READER = 5_000
 LOOK_SECONDS = 0.1

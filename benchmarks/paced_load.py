@@ -3,6 +3,7 @@
 A request that has to wait for its turn is late by that wait, so its latency counts from when it was due.
 """
 
+import contextlib
 import http.client
 import json
 import threading
@@ -22,7 +23,6 @@ class SignIns:
         self._apart = 1 / per_second
         self._first_reader = first_reader
         self._over = threading.Event()
-        self._own = threading.local()
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE)
         self._answers: list[Future[float]] = []
         self._thread = threading.Thread(target=self._ask, daemon=True)
@@ -50,17 +50,13 @@ class SignIns:
             self._answers.append(self._pool.submit(self._post, self._first_reader + number, due))
 
     def _post(self, reader: int, due: float) -> float:
-        connection = self._connection()
-        body = json.dumps({"email": f"reader{reader}@example.org"})
-        connection.request("POST", "/signin", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        response.read()
+        # A connection for each, as each reader has a browser of their own.
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with contextlib.closing(connection):
+            body = json.dumps({"email": f"reader{reader}@example.org"})
+            connection.request("POST", "/signin", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
         if response.status != ACCEPTED:
             raise RuntimeError(f"POST /signin was answered with {response.status}")
         return time.perf_counter() - due
-
-    def _connection(self) -> http.client.HTTPConnection:
-        found = getattr(self._own, "connection", None)
-        if found is None:
-            found = self._own.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        return found
