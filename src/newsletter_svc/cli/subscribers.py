@@ -1,16 +1,119 @@
 """`newsletter subscribers`: bringing readers in and out, as lists and one by one."""
 
-import click
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import click
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from newsletter_svc.auth import asking
+from newsletter_svc.auth.models import Door
+from newsletter_svc.cli.importing import telling
+from newsletter_svc.cli.options import json_option
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.clock import utcnow
 from newsletter_svc.parts import Parts
-from newsletter_svc.subscribers import addresses, erasing, people
+from newsletter_svc.streams import outliving_the_terminal
+from newsletter_svc.subscribers import (
+    addresses,
+    csv_file,
+    erasing,
+    exporting,
+    import_plans,
+    import_writes,
+    importing,
+    newsletters,
+    people,
+    subscriptions,
+)
+from newsletter_svc.subscribers.csv_file import BrokenFile, CsvFile, Record
+from newsletter_svc.subscribers.exporting import Written
+from newsletter_svc.subscribers.import_plans import Outcome, Terms, Wanted
+from newsletter_svc.subscribers.importing import NotTaken
+
+_CUT_SHORT = "The database stopped this. What went in stays; import the list again, and it goes on from there."
+newsletter_options = click.option("--newsletter", "slugs", multiple=True, metavar="SLUG", help="May be given again.")
+confirmed_option = click.option("--confirmed", is_flag=True, help="Their consent is on record already.")
 
 
 @click.group()
 def subscribers() -> None:
     """Bring readers in, take them along, forget them."""
+
+
+@subscribers.command()
+@click.argument("email")
+@click.option("--name", default="", help="How to address the reader.")
+@newsletter_options
+@confirmed_option
+@with_parts
+def add(parts: Parts, email: str, name: str, slugs: tuple[str, ...], confirmed: bool) -> None:
+    """Add a reader. Without --confirmed a mail asks for the consent, as if the reader had filled in the form."""
+    with parts.database.transaction() as session:
+        terms = _terms(parts, session, confirmed=confirmed)
+        try:
+            row = importing.check(Record(0, email, name, " ".join(slugs)), terms=terms)
+        except NotTaken as reason:
+            raise click.ClickException(f"{email}: {reason}.") from reason
+        made = import_plans.plan(session, [row], terms=terms)
+        for refusal in made.refusals:
+            raise click.ClickException(f"{refusal.email} {refusal.reason}.")
+        import_writes.carry_out(session, made, terms=terms)
+        must_confirm = _must_confirm(session, row)
+        if must_confirm:
+            _ask(parts, session, row, terms)
+    parts.wake()
+    asked = " A mail asks for the confirmation." if must_confirm else ""
+    click.echo(f"{row.address.text}: {made.outcomes[0]}.{asked}")
+
+
+@subscribers.command("import")
+@click.argument("path", metavar="FILE.csv", type=click.Path(path_type=Path))
+@confirmed_option
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@json_option
+@with_parts
+def import_(parts: Parts, path: Path, confirmed: bool, dry_run: bool, as_json: bool) -> None:
+    """Import readers from a CSV file with the columns email, name and newsletters, the last two as you like.
+
+    Newsletters are slugs with a space, comma or semicolon between them; none means the default one. Each row that is
+    refused is named with its line and the reason; the others go in, and the exit code is 1. Who is there already, has
+    left, was suppressed or erased stays so. To import a list again is safe, also one that was cut short.
+    """
+    with outliving_the_terminal(), _opened(path) as file:
+        with parts.database.reading() as session:
+            terms = _terms(parts, session, confirmed=confirmed)
+        with telling(file, confirmed=confirmed, dry_run=dry_run, as_json=as_json) as told:
+            try:
+                counts = importing.import_file(
+                    parts.database, file, terms=terms, dry_run=dry_run, refuse=told.refuse, progress=told.progress
+                )
+            except DBAPIError as error:
+                raise click.ClickException(_CUT_SHORT) from error
+        click.echo(told.ending(counts))
+    if counts[Outcome.REFUSED]:
+        raise SystemExit(1)
+
+
+@subscribers.command()
+@click.option("--newsletter", "slug", metavar="SLUG", help="Only who gets this one.  [default: everybody]")
+@click.option("--output", type=click.Path(path_type=Path), help="The file to write.  [default: the standard output]")
+@with_parts
+def export(parts: Parts, slug: str | None, output: Path | None) -> None:
+    """Export who gets a newsletter as CSV (UTF-8), in the form that `import` takes.
+
+    Cells that a spreadsheet would work out begin with an apostrophe, which an import takes away again.
+    """
+    with parts.database.reading() as session:
+        newsletter_id = newsletters.get(session, slug).id if slug else None
+        with _written(output) as file:
+            count = exporting.write(exporting.readers(session, newsletter_id=newsletter_id), file)
+    if output is not None:
+        click.echo(f"{count:,} {'reader' if count == 1 else 'readers'} written to {output}.")
 
 
 @subscribers.command()
@@ -28,3 +131,68 @@ def erase(parts: Parts, email: str) -> None:
             raise click.ClickException("There is no subscriber with this address.")
         erasing.erase(session, subscriber.id, by=erasing.By.OPERATOR, keyring=parts.keyring, now=utcnow())
     click.echo("Erased.")
+
+
+def _terms(parts: Parts, session: Session, *, confirmed: bool) -> Terms:
+    slugs = {each.id: each.slug for each in newsletters.listed(session)}
+    return Terms(confirmed=confirmed, newsletters=slugs, keyring=parts.keyring, now=utcnow())
+
+
+def _must_confirm(session: Session, row: Wanted) -> bool:
+    """Whether this reader still has to say yes to something that the row wants."""
+    found = people.find(session, row.address)
+    return found is None or not (
+        found.is_known and row.newsletter_ids <= subscriptions.confirmed_ids(session, found.id)
+    )
+
+
+def _ask(parts: Parts, session: Session, row: Wanted, terms: Terms) -> None:
+    slugs = sorted(terms.newsletters[each] for each in row.newsletter_ids)
+    request = asking.Request(Door.SUBSCRIBE, row.address, name=row.name, newsletters=slugs)
+    asking.request_link(
+        session,
+        request,
+        keyring=parts.keyring,
+        message_domain=parts.message_domain,
+        lifetimes=parts.lifetimes,
+        now=terms.now,
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[CsvFile]:
+    try:
+        with csv_file.opened(path) as file:
+            yield file
+    except BrokenFile as error:
+        raise click.ClickException(f"{path}: {error} Nothing was imported.") from error
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def _written(output: Path | None) -> Iterator[Written]:
+    """Where the list goes: a file is there whole or not at all, and nobody else may read it."""
+    if output is None:
+        yield _StandardOutput()
+        return
+    unfinished = output.with_name(f"{output.name}.{os.getpid()}.part")
+    try:
+        unfinished.touch(mode=0o600, exist_ok=False)
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        unfinished.replace(output)
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written: {error.strerror}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class _StandardOutput:
+    """UTF-8 whatever the terminal's locale says: what a program writes there is for another program."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout.buffer
+
+    def write(self, text: str, /) -> None:
+        self._stream.write(text.encode())
