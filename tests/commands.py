@@ -11,7 +11,7 @@ from newsletter_svc.settings import Settings
 from newsletter_svc.web.state import EXTENSION
 
 
-def invoke(settings: Settings, *arguments: str) -> Result:
+def invoke(settings: Settings, *arguments: str, stdin: bytes | None = None) -> Result:
     """The command with these arguments, with database connections and a sender of its own."""
     made: list[Parts] = []
 
@@ -22,7 +22,7 @@ def invoke(settings: Settings, *arguments: str) -> Result:
     try:
         # The command's main function sends the log to stderr; here it must not mix with the answer.
         with capture_logs():
-            return CliRunner().invoke(newsletter, arguments, obj=Program(lambda: settings, assemble))
+            return CliRunner().invoke(newsletter, arguments, input=stdin, obj=Program(lambda: settings, assemble))
     finally:
         for parts in made:
             parts.database.dispose()

@@ -32,6 +32,7 @@ from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
+from newsletter_svc.subscribers import subscriptions
 from newsletter_svc.tokens import Keyring
 from newsletter_svc.web.state import EXTENSION
 
@@ -100,6 +101,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         mail=mail,
         sender=sender,
         bulk=bulk,
+        complained=subscriptions.complained,
         wake=_wake(settings),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.passes import Passes
 from newsletter_svc.db import Database
+from newsletter_svc.delivery.bounces import Complained
 from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests.issues import Press
@@ -35,6 +36,8 @@ class Parts:
     """The way out, for what is sent past the ledger."""
     sender: Sender
     bulk: BulkLane
+    complained: Complained
+    """What a complaint that comes back means to subscriptions."""
     wake: Wake
     """Tell the senders of this machine, in whatever process they run, that something is due."""
 

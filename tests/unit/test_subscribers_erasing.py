@@ -10,8 +10,9 @@ from sqlalchemy import String, cast, select, text
 
 from newsletter_svc import audit
 from newsletter_svc.db import Base, Database
-from newsletter_svc.delivery import ledger, marks, suppressions
-from newsletter_svc.delivery.models import Claimed, Delivery, Status
+from newsletter_svc.delivery import bounces, ledger, marks
+from newsletter_svc.delivery.bounces import Source
+from newsletter_svc.delivery.models import BounceKind, Claimed, Delivery, Status
 from newsletter_svc.digests import recipients
 from newsletter_svc.jobs import purging
 from newsletter_svc.parts import Parts
@@ -92,11 +93,19 @@ def test_nothing_in_any_table_tells_of_who_was_erased(settings: Settings, client
     fill(database, "A Treaty", readers=1)
     succeed(invoke(settings, "digest", "send"))
     with database.transaction() as session:
-        suppressions.add(session, "ada@lovelace.example", reason="hard_bounce 5.1.1", now=NOW)
+        came_back = bounces.of_delivery(
+            1, "Ada@lovelace.example", kind=BounceKind.HARD, status="5.1.1", source=Source.SMTP, at=NOW
+        )
+        bounces.record(session, came_back, now=NOW)
         first = session.scalars(select(Delivery).order_by(Delivery.id)).first()
         assert first is not None
         first.reply = "550 5.1.1 <Ada@Lovelace.example>: Recipient address rejected"
-    assert places_of(database, "lovelace") >= {"subscribers.email", "deliveries.recipient", "suppressions.email_key"}
+    assert places_of(database, "lovelace") >= {
+        "subscribers.email",
+        "deliveries.recipient",
+        "suppressions.email_key",
+        "bounces.email_key",
+    }
     before = len(statuses(database))
 
     assert succeed(invoke(settings, "subscribers", "erase", "ada@lovelace.example")) == "Erased.\n"

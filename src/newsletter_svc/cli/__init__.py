@@ -6,6 +6,7 @@ from newsletter_svc.cli import (
     api_keys,
     articles,
     auditing,
+    bounces,
     database,
     demo,
     digests,
@@ -15,6 +16,7 @@ from newsletter_svc.cli import (
     purging,
     running,
     subscribers,
+    suppressions,
 )
 
 
@@ -38,6 +40,8 @@ for command in (
     newsletters.newsletters,
     subscribers.subscribers,
     auditing.audit,
+    bounces.bounces,
+    suppressions.suppressions,
     purging.purge,
     demo.demo,
 ):

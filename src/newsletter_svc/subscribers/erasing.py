@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc import audit
 from newsletter_svc.audit import Event
 from newsletter_svc.db import change, delete_where
-from newsletter_svc.delivery.models import Delivery, Status, Suppression
+from newsletter_svc.delivery.models import Bounce, Delivery, Status, Suppression
 from newsletter_svc.subscribers import erased
 from newsletter_svc.subscribers.models import Subscriber
 from newsletter_svc.tokens import Keyring
@@ -34,6 +34,7 @@ def erase(session: Session, subscriber_id: int, *, by: By, keyring: Keyring, now
     erased.remember(session, email_key, keyring=keyring, now=now)
     _blank_deliveries(session, subscriber_id, now=now)
     delete_where(session, Suppression, Suppression.email_key == email_key)
+    delete_where(session, Bounce, Bounce.email_key == email_key)
     delete_where(session, Subscriber, Subscriber.id == subscriber_id)
     session.expire_all()
     audit.record(session, Event.ERASED, reason=by, now=now)

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import insert_if_absent
-from newsletter_svc.subscribers.models import Newsletter, Subscription, SubscriptionStatus
+from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription, SubscriptionStatus
 
 
 def confirm(session: Session, subscriber_id: int, newsletter_ids: Iterable[int], *, now: datetime) -> None:
@@ -36,6 +36,17 @@ def leave(session: Session, subscriber_id: int, newsletter_id: int, *, now: date
         .where(Subscription.subscriber_id == subscriber_id, Subscription.newsletter_id == newsletter_id)
         .where(Subscription.status != SubscriptionStatus.UNSUBSCRIBED)
         .values(status=SubscriptionStatus.UNSUBSCRIBED, unsubscribed_at=now)
+    )
+
+
+def complained(session: Session, email: str, *, now: datetime) -> None:
+    """Whoever is at this address called our mail spam: unsubscribe from everything, at once."""
+    whose = select(Subscriber.id).where(Subscriber.email_key == email.lower())
+    session.execute(
+        update(Subscription)
+        .where(Subscription.subscriber_id.in_(whose), Subscription.status != SubscriptionStatus.UNSUBSCRIBED)
+        .values(status=SubscriptionStatus.UNSUBSCRIBED, unsubscribed_at=now)
+        .execution_options(synchronize_session=False)
     )
 
 
