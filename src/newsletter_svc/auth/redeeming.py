@@ -223,5 +223,8 @@ def _admit(session: Session, link: MagicLink, subscriber: Subscriber, *, now: da
         subscriber.name = link.name or subscriber.name
     subscriptions.confirm(session, subscriber.id, link.newsletter_ids, now=now)
     if link.door == "subscribe" and link.newsletter_ids:
+        # Who complained and now asks for it, by double opt-in, gets it: or the sentence they read would not be true.
+        suppressions.lift(session, subscriber.email)
         return Outcome.SUBSCRIBED
+    suppressions.refute(session, subscriber.email)
     return Outcome.SIGNED_IN if was_known else Outcome.SIGNED_UP

@@ -44,6 +44,15 @@ def lift(session: Session, email: str) -> bool:
     return bool(delete_where(session, Suppression, Suppression.email_key == key))
 
 
+def refute(session: Session, email: str) -> None:
+    """Somebody has just read mail at this address, so the mailbox is there. What its reader complained of stays so."""
+    found = session.scalars(select(Suppression).where(Suppression.email_key == email.lower())).one_or_none()
+    if found is not None and found.reason.startswith(Reason.COMPLAINT):
+        found.scope = Scope.NEWSLETTERS
+    elif found is not None:
+        lift(session, email)
+
+
 def listed(session: Session, *, after: int = 0, limit: int) -> Sequence[Suppression]:
     """Up to `limit` suppressions, oldest first, that come after the one with this id."""
     return session.scalars(
