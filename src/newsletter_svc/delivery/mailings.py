@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import change
@@ -87,23 +87,28 @@ def cancelled_with_rest(session: Session) -> Sequence[int]:
 
 def is_finished(session: Session, mailing_id: int) -> bool:
     """Whether `close_finished` would close it; takes no lock."""
-    return session.scalars(_rest(mailing_id).limit(1)).first() is None
+    return not session.scalars(select(_has_rest(mailing_id))).one()
 
 
 def close_finished(session: Session, mailing_id: int) -> bool:
     """Call it done when nothing of it is owed or in flight any more; says whether that is so."""
     active = (Mailing.id == mailing_id, Mailing.state == MailingState.ACTIVE)
-    done = update(Mailing).where(*active, ~_rest(mailing_id).exists()).values(state=MailingState.DONE)
+    done = update(Mailing).where(*active, ~_has_rest(mailing_id)).values(state=MailingState.DONE)
     return change(session, done) == 1
 
 
-def _rest(mailing_id: int) -> Select[int]:
-    """What will still be tried: owed, in flight, or sent once more."""
-    waits = or_(
-        Delivery.status.in_([Status.PENDING, Status.CLAIMED, Status.RETRY]),
+def _has_rest(mailing_id: int) -> ColumnElement[bool]:
+    """Whether something of it will still be tried: owed, in flight, or sent once more.
+
+    Each way of being so is a look of its own into the index: as one condition, it is asked of a million that were sent.
+    """
+    ways = (
+        Delivery.status == Status.PENDING,
+        Delivery.status == Status.CLAIMED,
+        Delivery.status == Status.RETRY,
         and_(Delivery.status == Status.UNKNOWN, Delivery.resends == 0),
     )
-    return select(Delivery.id).where(Delivery.mailing_id == mailing_id, waits)
+    return or_(*(select(Delivery.id).where(Delivery.mailing_id == mailing_id, way).exists() for way in ways))
 
 
 def count_accepted(session: Session, mailing_id: int, count: int, *, now: datetime) -> None:
