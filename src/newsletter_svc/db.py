@@ -33,7 +33,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.types import TypeDecorator
 
-from newsletter_svc import write_lock
+from newsletter_svc import locks
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -164,10 +164,9 @@ def delete_where(session: Session, table: type[Base], *conditions: ColumnElement
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
-    write_lock.install(engine)
+    engine = create_engine(parsed, pool_pre_ping=not is_sqlite)
+    locks.install(engine)
     return engine

@@ -100,25 +100,17 @@ def lock_while_it_goes_out(
     assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
 
 
-@only_sqlite
 def test_a_locked_database_is_waited_for_and_who_signs_in_meanwhile_is_told_to_come_back(
     service: Parts, server: MailServer, host: Host, client: FlaskClient
 ) -> None:
     lock_while_it_goes_out(service, server, host, client, sign_ins=1)
 
 
-@only_sqlite
 @pytest.mark.long
 def test_a_database_that_is_locked_for_half_a_minute_is_waited_for(
     service: Parts, server: MailServer, host: Host, client: FlaskClient
 ) -> None:
     lock_while_it_goes_out(service, server, host, client, sign_ins=6)
-
-
-@pytest.mark.postgres
-@pytest.mark.skipif(POSTGRES is None, reason="SQLite has no other locks than that of the file")
-def test_a_locked_table_is_waited_for(service: Parts, server: MailServer, host: Host, client: FlaskClient) -> None:
-    lock_while_it_goes_out(service, server, host, client, sign_ins=0)
 
 
 def test_a_database_that_goes_away_in_mid_issue_comes_back_to_the_same_accounts(

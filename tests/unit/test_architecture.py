@@ -11,7 +11,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 FLOORS = (
     {"errors", "palette"},
     {"dkim_keys", "environment", "streams"},
-    {"clock", "demo", "listening", "logs", "settings", "write_lock"},
+    {"clock", "demo", "listening", "locks", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},

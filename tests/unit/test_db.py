@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, literal, select, text
+from sqlalchemy import func, literal, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
-from newsletter_svc import write_lock
+from newsletter_svc import locks
 from newsletter_svc.auth.models import BrowserSession
 from newsletter_svc.db import Database, UtcDateTime, insert_if_absent
 from newsletter_svc.delivery.models import Suppression
@@ -208,7 +208,7 @@ def test_a_writer_of_another_process_is_waited_for(database: Database, sqlite_pa
 def test_a_lock_that_is_never_given_back_is_an_error_in_the_end(
     database: Database, sqlite_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_lock, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(locks, "LONGEST_WAIT_MS", 20)
     other = sqlite3.connect(sqlite_path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(OperationalError, match="locked"), database.transaction() as session:
@@ -217,6 +217,22 @@ def test_a_lock_that_is_never_given_back_is_an_error_in_the_end(
     with database.transaction() as session:
         session.add(subscriber())
     assert how_many(database, Subscriber) == 1
+
+
+def test_a_row_that_is_never_let_go_is_an_error_in_the_end_and_in_the_next_transaction_too(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "LONGEST_WAIT_MS", 20)
+    impatient = Database(database_url)
+    with database.transaction() as session:
+        session.add(subscriber())
+    with database.transaction() as session:
+        session.execute(update(Subscriber).values(name="Ada"))
+        for _ in range(2):
+            with pytest.raises(OperationalError) as caught, impatient.transaction() as other:
+                other.execute(update(Subscriber).values(name="Grace"))
+            assert locks.was_locked(caught.value)
+    impatient.dispose()
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:

@@ -232,22 +232,20 @@ def at_once(database_url: str) -> Callable[[int, Callable[[Database], Run]], Cou
 
 
 def test_a_trigger_waits_while_somebody_else_has_the_lock(
-    database: Database, press: Press, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str, press: Press, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if database.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL locks rows, and waits for them")
     schedule(database, DAILY)
     write(database, "One")
-    monkeypatch.setattr("newsletter_svc.write_lock.BUSY_TIMEOUT_MS", 100)
-    holder = Database(str(database.engine.url))
+    monkeypatch.setattr("newsletter_svc.locks.LONGEST_WAIT_MS", 100)
+    impatient = Database(database_url)
     with ThreadPoolExecutor(1) as pool:
-        with holder.transaction() as session:
-            session.execute(text("SELECT 1"))
-            asked = pool.submit(run_due, database, press=press, now=TUESDAY)
+        with database.transaction() as session:
+            session.scalars(select(Edition).with_for_update()).one()
+            asked = pool.submit(run_due, impatient, press=press, now=TUESDAY)
             with pytest.raises(TimeoutError):
                 asked.result(timeout=0.3)  # Three times as long as the database itself waits.
         assert outcomes(asked.result()) == [Outcome.PUBLISHED]
-    holder.dispose()
+    impatient.dispose()
 
 
 def test_twenty_triggers_at_once_make_one_issue_and_the_others_say_so(

@@ -15,8 +15,8 @@ from newsletter_svc.digests.calendar import Slot, latest_slot, next_slot, period
 from newsletter_svc.digests.issues import NothingNew, Press, Published, local_date, publish
 from newsletter_svc.digests.models import Edition, EditionRun, RunOutcome
 from newsletter_svc.errors import NewsletterError
+from newsletter_svc.locks import was_locked
 from newsletter_svc.subscribers.models import Newsletter
-from newsletter_svc.write_lock import was_locked
 
 LOCK_TRIES = 6
 """Each lasts until the database itself gives up waiting, after five seconds."""
@@ -79,7 +79,7 @@ def _run_safely(database: Database, edition_id: int, newsletter: str, *, press: 
 
 
 def _run_in_turn(database: Database, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
-    """Wait for SQLite's lock longer than a reader in front of a page may: whoever has it is making this very issue."""
+    """Wait for the lock longer than a reader in front of a page may: whoever has it is making this very issue."""
     tries = 0
     while True:
         try:

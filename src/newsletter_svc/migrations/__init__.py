@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 
+from newsletter_svc import locks
 from newsletter_svc.db import Database
 
 # Alembic is imported where it is needed: most commands never migrate, and it takes longer than all that they do need.
@@ -58,6 +59,7 @@ def _run(database: Database, walk: "Callable[[Config, str], None]", revision: st
             driver: Any = connection.connection.dbapi_connection
             driver.execute("PRAGMA foreign_keys = OFF")
         with connection.begin():
+            locks.wait_without_end(connection)
             if not is_sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TURN})")
             settings = config()
