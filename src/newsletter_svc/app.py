@@ -48,8 +48,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or settings_module.load(os.environ)
     app = Flask("newsletter_svc.web")
     app.config.update(MAX_CONTENT_LENGTH=PUBLIC_BODY_BYTES, MAX_FORM_MEMORY_SIZE=PUBLIC_BODY_BYTES)
-    # The router's own redirect, for a path with two slashes, would lead to whatever `Host` the request names.
-    app.url_map.merge_slashes = False
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.extensions[EXTENSION] = _assemble(settings, open_mail(app, settings))
     pages.install(app, settings)
