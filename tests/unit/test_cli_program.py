@@ -1,7 +1,9 @@
 """What every command does when the database is not as it should be."""
 
+from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -35,3 +37,14 @@ def test_a_command_says_what_is_wrong_with_the_database(tmp_path: Path, url: str
     assert result.exit_code == 1
     assert sentence in result.stderr
     program.parts.database.dispose()
+
+
+def test_every_command_is_found_by_the_name_that_help_lists() -> None:
+    context = click.Context(newsletter)
+    assert isinstance(newsletter, click.Group)
+    names = newsletter.list_commands(context)
+    assert [found and found.name for found in map(partial(newsletter.get_command, context), names)] == names
+    assert newsletter.get_command(context, "nothing") is None
+    shown = [line.split()[0] for line in CliRunner().invoke(newsletter, ["--help"]).output.splitlines() if line.strip()]
+    assert "digest" in shown
+    assert "sender" not in shown  # What the service starts by itself is nobody's to type.

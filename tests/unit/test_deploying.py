@@ -18,7 +18,8 @@ def started_by(command: str) -> click.Command:
     """The command of ours that this line starts. Raises what click raises for a line that it does not understand."""
     program, name, *rest = shlex.split(command)
     assert program == "newsletter"
-    found = newsletter.commands[name]
+    found = newsletter.get_command(click.Context(newsletter), name)
+    assert found is not None
     if not isinstance(found, click.Group):
         found.make_context(name, rest)
         return found
