@@ -16,6 +16,9 @@
     ├── mail.message.UnsendableMessage  no correct mail can be made of these values
     ├── mail.bulk.signing.SigningFailed the processes that sign mail are gone
     ├── mail.slots.LostSlot             a personal part of a digest that is printed nowhere or has no value
+    ├── delivery.providers.calls.Unsigned, Unreadable
+    │                                   a webhook that its provider did not sign, or that says nothing we know
+    ├── web.webhooks.NotSetUp           a webhook of a provider whose key is not among the settings
     ├── web.previews.PreviewOver        the address of a preview was good for an hour
     └── mail.failures.DeliveryError     why a mail was not accepted; the tree of reasons stands in that module
 

@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from newsletter_svc import dkim_keys, palette
+from newsletter_svc import dkim_keys, palette, webhook_keys
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
@@ -81,6 +81,11 @@ class Settings:
     delivery_lease_seconds: int = 300
     unknown_resend_seconds: int = 900
     bounce_address: str | None = None
+    mailgun_signing_key: str | None = field(default=None, repr=False)
+    postmark_webhook_auth: str | None = field(default=None, repr=False)
+    """`name:password`, with which Postmark calls."""
+    sendgrid_webhook_key: str | None = None
+    """A public key: SendGrid signs with the other half."""
     dkim_domain: str | None = None
     """Unset: nothing is signed here. Set: selector and key file are too."""
     dkim_selector: str | None = None
@@ -204,6 +209,9 @@ def _read(reader: Reader) -> Settings:
         delivery_lease_seconds=reader.whole("DELIVERY_LEASE_SECONDS", Settings.delivery_lease_seconds),
         unknown_resend_seconds=reader.whole("UNKNOWN_RESEND_SECONDS", Settings.unknown_resend_seconds),
         bounce_address=reader.optional("BOUNCE_ADDRESS"),
+        mailgun_signing_key=reader.optional("MAILGUN_SIGNING_KEY"),
+        postmark_webhook_auth=reader.optional("POSTMARK_WEBHOOK_AUTH"),
+        sendgrid_webhook_key=reader.optional("SENDGRID_WEBHOOK_KEY"),
         dkim_domain=reader.optional("DKIM_DOMAIN"),
         dkim_selector=reader.optional("DKIM_SELECTOR"),
         dkim_private_key_file=reader.path("DKIM_PRIVATE_KEY_FILE"),
@@ -249,6 +257,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from _broker_problems(settings)
     if settings.ratelimit_storage_uri.partition("://")[0] not in COUNTER_STORAGES:
         yield "RATELIMIT_STORAGE_URI must be unset (the database) or begin with redis://, rediss:// or redis+unix://."
+    yield from webhook_keys.problems(
+        postmark_auth=settings.postmark_webhook_auth, sendgrid_key=settings.sendgrid_webhook_key
+    )
     yield from dkim_keys.problems(
         settings.dkim_domain,
         selector=settings.dkim_selector,

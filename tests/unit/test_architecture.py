@@ -10,7 +10,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"errors", "palette"},
-    {"dkim_keys", "environment", "streams"},
+    {"dkim_keys", "environment", "streams", "webhook_keys"},
     {"clock", "demo", "listening", "locks", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},

@@ -35,6 +35,9 @@ class Source(StrEnum):
     """One that only people were meant to read."""
     ARF = "arf"
     """A mailbox provider, on behalf of a reader (RFC 5965)."""
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    SENDGRID = "sendgrid"
 
 
 @dataclass(frozen=True)

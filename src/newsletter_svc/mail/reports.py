@@ -75,6 +75,11 @@ def read(raw: bytes) -> Report:
         return Report(Form.OTHER)
 
 
+def status_codes(text: str) -> list[str]:
+    """The enhanced status codes in a text, such as `5.1.1`; not the pieces of IP addresses that look like them."""
+    return _STATUS.findall(text)
+
+
 def _read(message: Message) -> Report:
     parts = list(_outer_parts(message))
     fields = [field for part in parts for field in _fields(part)]
@@ -113,7 +118,7 @@ def _what_it_is(message: Message, parts: list[Message]) -> tuple[Form, tuple[Blo
     failed = set() if is_forwarded else bounce_texts.failed(message)
     if not failed:
         return Form.OTHER, ()
-    codes = {code for part in parts for code in _STATUS.findall(bounce_texts.explanation(part))}
+    codes = {code for part in parts for code in status_codes(bounce_texts.explanation(part))}
     status = codes.pop() if len(codes) == 1 else None
     return Form.TEXT, tuple(Block(frozenset({address}), "failed", status) for address in sorted(failed))
 
@@ -134,7 +139,7 @@ def _block(fields: Message) -> Block:
     status = _word(fields, "Status") or ""
     own = _STATUS.fullmatch(status)
     # What the last server said beats what the one that reports makes of it: Exim writes 5.0.0 whatever it was told.
-    told = [code for code in _STATUS.findall(_value(fields, "Diagnostic-Code")) if not own or code[0] == status[0]]
+    told = [code for code in status_codes(_value(fields, "Diagnostic-Code")) if not own or code[0] == status[0]]
     code = told[0] if told else (own[0] if own else None)
     return Block(frozenset(recipients), _word(fields, "Action") or "", code)
 

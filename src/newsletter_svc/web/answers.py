@@ -136,6 +136,13 @@ class Copies(Answer):
     copies: list[Proof]
 
 
+class Taken(Answer):
+    """What a webhook brought."""
+
+    taken: int
+    """How many events speak of a reader's address; those that were told before are among them."""
+
+
 class Runs(Answer):
     """What became of every edition that was due."""
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
+from newsletter_svc.delivery.providers.calls import Unreadable, Unsigned
 from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
@@ -23,8 +24,10 @@ from newsletter_svc.web.bodies import BadFields
 from newsletter_svc.web.forgery import ForgedRequest
 from newsletter_svc.web.negotiation import wants_json
 from newsletter_svc.web.previews import PreviewOver
+from newsletter_svc.web.webhooks import NotSetUp
 
 RETRY_AFTER_SECONDS = 5
+NOT_SET_UP_SECONDS = 600
 
 log = structlog.get_logger()
 
@@ -72,6 +75,13 @@ def problem_of(error: Exception) -> Problem:
         case ForgedRequest():
             detail = "This request did not come from our pages. Please open the page again."
             return Problem(HTTPStatus.FORBIDDEN, "forged_request", detail)
+        case Unsigned():
+            return Problem(HTTPStatus.UNAUTHORIZED, "bad_signature", str(error))
+        case Unreadable():
+            return Problem(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
+        case NotSetUp():
+            later = (("Retry-After", str(NOT_SET_UP_SECONDS)),)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_set_up", str(error), headers=later)
         case BadApiKey():
             challenge = (("WWW-Authenticate", "Bearer"),)
             return Problem(HTTPStatus.UNAUTHORIZED, "bad_api_key", str(error), headers=challenge)

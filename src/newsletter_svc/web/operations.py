@@ -18,6 +18,7 @@ class Tag(StrEnum):
     ISSUES = "Past issues"
     UNSUBSCRIBE = "Leaving"
     SERVICE = "The service itself"
+    WEBHOOKS = "Events from outside"
     OPERATORS = "Operators"
 
 
@@ -264,6 +265,12 @@ OPERATIONS: Mapping[str, Operation] = {
         reads=bodies.Testing,
         guard=Guard.API_KEY,
         queries=_OF_NEWSLETTER,
+    ),
+    "webhooks.mail": Operation(
+        Tag.WEBHOOKS,
+        "Bounces and complaints, as `mailgun`, `postmark` and `sendgrid` tell them; up to 1 MB",
+        {200: Ending("Taken, or known already, or nothing to us.", answers.Taken)},
+        refusals=frozenset({400, 401, 404, 413, 503}),
     ),
     "api.run_due": Operation(
         Tag.OPERATORS,

@@ -20,6 +20,7 @@ from newsletter_svc.web import (
     sessions,
     site,
     unsubscribing,
+    webhooks,
 )
 from newsletter_svc.web.state import EXTENSION
 
@@ -40,6 +41,7 @@ def install(app: Flask, settings: Settings) -> None:
         passes.passes,
         previews.previews,
         openapi.openapi,
+        webhooks.webhooks,
     ):
         app.register_blueprint(blueprint)
     if not settings.is_production:

@@ -1,0 +1,68 @@
+"""What mail providers tell: bounces and complaints, each proved in the provider's own way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from flask import Blueprint, Response, abort, jsonify, request
+from sqlalchemy.orm import Session
+
+from newsletter_svc.clock import utcnow
+from newsletter_svc.delivery import bounces
+from newsletter_svc.delivery.bounces import BounceEvent
+from newsletter_svc.delivery.providers import mailgun, postmark, sendgrid
+from newsletter_svc.delivery.providers.calls import Call
+from newsletter_svc.errors import NewsletterError
+from newsletter_svc.settings import Settings
+from newsletter_svc.web.state import parts
+
+LIMIT = 1024 * 1024
+
+webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+
+
+class Read(Protocol):
+    """Checks that a request comes from the provider, and makes events of it."""
+
+    def __call__(self, session: Session, call: Call, secret: str, /, *, now: datetime) -> list[BounceEvent]: ...
+
+
+@dataclass(frozen=True)
+class Provider:
+    """How a provider is read, and the setting with which it proves itself."""
+
+    read: Read
+    setting: str
+    secret: Callable[[Settings], str | None]
+
+
+PROVIDERS = {
+    "mailgun": Provider(mailgun.read, "MAILGUN_SIGNING_KEY", lambda settings: settings.mailgun_signing_key),
+    "postmark": Provider(postmark.read, "POSTMARK_WEBHOOK_AUTH", lambda settings: settings.postmark_webhook_auth),
+    "sendgrid": Provider(sendgrid.read, "SENDGRID_WEBHOOK_KEY", lambda settings: settings.sendgrid_webhook_key),
+}
+
+
+class NotSetUp(NewsletterError):
+    """A provider that this service cannot believe, since the setting is missing that it would prove itself with."""
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(f"To take these events, set {setting}.")
+
+
+@webhooks.post("/mail/<provider>")
+def mail(provider: str) -> Response:
+    """Take what a provider tells. It is answered well only after the commit, so nothing is lost."""
+    request.max_content_length = LIMIT
+    known, service = PROVIDERS.get(provider) or abort(404), parts()
+    secret = known.secret(service.settings)
+    if secret is None:
+        raise NotSetUp(known.setting)
+    call = Call({name.lower(): value for name, value in request.headers}, request.get_data())
+    now = utcnow()
+    with service.database.transaction() as session:
+        events = known.read(session, call, secret, now=now)
+        for event in events:
+            bounces.take(session, event, complained=service.complained, now=now)
+    return jsonify({"taken": len(events)})

@@ -1,0 +1,35 @@
+"""The keys with which mail providers prove that a webhook is theirs, and what can be wrong with them."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator
+from functools import lru_cache
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+
+@lru_cache
+def sendgrid(key: str) -> EllipticCurvePublicKey:
+    """The public key that SendGrid shows as base64. Raises ValueError."""
+    try:
+        found = load_der_public_key(b64decode(key, validate=True))
+    except (binascii.Error, UnsupportedAlgorithm) as error:
+        raise ValueError("no public key") from error
+    if not isinstance(found, EllipticCurvePublicKey):
+        raise ValueError("no key for ECDSA")
+    return found
+
+
+def problems(*, postmark_auth: str | None, sendgrid_key: str | None) -> Iterator[str]:
+    """What is wrong with the settings of webhooks, as sentences that show no secret."""
+    if postmark_auth is not None:
+        name, colon, password = postmark_auth.partition(":")
+        if not (name and colon and password and postmark_auth.isascii()):
+            yield "POSTMARK_WEBHOOK_AUTH must be name:password, as in the address that Postmark calls."
+    if sendgrid_key is not None:
+        try:
+            sendgrid(sendgrid_key)
+        except ValueError:
+            yield "SENDGRID_WEBHOOK_KEY must be the verification key that SendGrid shows: a public key in base64."
