@@ -1,6 +1,8 @@
 """`make bench`: the named benchmarks, or the usual ones, with the machine and the date."""
 
 import argparse
+import signal
+import sys
 from collections.abc import Callable, Mapping
 
 from benchmarks import bulk_wire, digest, growth, lanes, machine, profiling, sign_in, workers
@@ -24,6 +26,8 @@ def main() -> None:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark called {', '.join(unknown)}")
+    # What was started is ended in `finally` blocks, which a signal alone would pass by.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(f"{machine.headline()}, {machine.load()} at the start")
     for name in names:
         BENCHMARKS[name]()
