@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.delivery import ledger, mailings, marks, outcomes
 from newsletter_svc.delivery.claims import Claim, Claims
+from newsletter_svc.delivery.endings import Ending, Item, Mark
 from newsletter_svc.delivery.models import Claimed
-from newsletter_svc.delivery.stock import Ending, Item, Mark
 from newsletter_svc.mail import replies
 from newsletter_svc.mail.message import Copy
 

@@ -15,9 +15,10 @@ from newsletter_svc.alerts import Cause
 from newsletter_svc.delivery import envelope, retries
 from newsletter_svc.delivery.books import Books, WriteCopies
 from newsletter_svc.delivery.claims import Claims
+from newsletter_svc.delivery.endings import Item
 from newsletter_svc.delivery.keeper import Keeper
 from newsletter_svc.delivery.sender import REFUSED_PAUSE, Round
-from newsletter_svc.delivery.stock import Item, Packed
+from newsletter_svc.delivery.stock import Packed
 from newsletter_svc.mail.bulk import driver
 from newsletter_svc.mail.bulk.parcels import Feed, Parcel, pack_plain
 from newsletter_svc.mail.dkim import Signer, SigningPool

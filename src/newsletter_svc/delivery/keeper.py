@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from newsletter_svc.delivery import outcomes
 from newsletter_svc.delivery.books import Books
-from newsletter_svc.delivery.stock import Item, Packed, Stock
+from newsletter_svc.delivery.endings import Item
+from newsletter_svc.delivery.stock import Packed, Stock
 from newsletter_svc.mail.bulk.signing import SigningQueue
 from newsletter_svc.mail.dkim import Signer, SigningPool
 from newsletter_svc.mail.failures import ServerUnavailable
@@ -98,13 +99,13 @@ class Keeper:
 
     def give_back(self) -> None:
         """What was not handed over is as it was before."""
-        self.stock.give_back(self.stock.remove_all())
+        self.stock.ended.give_back(self.stock.remove_all())
 
     def postpone(self, failure: ServerUnavailable, pause: timedelta) -> None:
         """What was not handed over waits until the server is tried again."""
         due_at = self._books.now() + pause
         postponed = partial(outcomes.postponed, failure=failure, due_at=due_at)
-        self.stock.note_alike(self.stock.remove_all(), lambda rest: partial(postponed, deliveries=rest))
+        self.stock.ended.note_alike(self.stock.remove_all(), lambda rest: partial(postponed, deliveries=rest))
 
     async def settle(self) -> None:
         """Mark everything. While the database is away it goes on trying, unless the process is to end."""
@@ -125,13 +126,13 @@ class Keeper:
         await asyncio.sleep(TROUBLE_SECONDS)
 
     async def _mark_ended(self) -> None:
-        ended = self.stock.take_ended()
+        ended = self.stock.ended.take()
         if not (ended.accepted or ended.notes):
             return
         try:
             await self._do(partial(self._books.mark, ended))
         except BaseException:
-            self.stock.put_back(ended)
+            self.stock.ended.put_back(ended)
             raise
         self.handled += len(ended.accepted) + sum(note.deliveries for note in ended.notes if note.were_tried)
 
@@ -163,7 +164,7 @@ class Keeper:
                 self._wake()
             return
         for mark in batch.unwritten:
-            stock.note(batch.claim, mark)
+            stock.ended.note(batch.claim, mark)
         stock.add(batch.items)
         stock.low_mark = len(batch.items) // 2
         self._wake()
@@ -185,7 +186,9 @@ class Keeper:
         returned, self.stock.returned_items = self.stock.returned_items, []
         for item, failure in returned:
             cause = failure.text if failure else ""
-            self.stock.note(item.claim, partial(outcomes.not_carried, delivery=item.delivery, cause=cause, now=now))
+            self.stock.ended.note(
+                item.claim, partial(outcomes.not_carried, delivery=item.delivery, cause=cause, now=now)
+            )
 
     def _wake_later(self, seconds: float) -> None:
         # Each connection asks, and one alarm is enough for them all.

@@ -1,4 +1,4 @@
-"""The stock: claimed deliveries on their way to the mail server, and how those that came back have ended.
+"""The stock: claimed deliveries on their way to the mail server and back.
 
 What the bulk engine takes from and tells: all of it runs on the engine's loop, some of it for each message, and nothing
 here touches the database. The journal hears of everything before the engine goes on.
@@ -8,35 +8,20 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 from typing import NamedTuple, Protocol
 
 from sqlalchemy.orm import Session
 
 from newsletter_svc import alerts
 from newsletter_svc.alerts import Cause
-from newsletter_svc.delivery import mailings, marks, outcomes
-from newsletter_svc.delivery.claims import Claim
+from newsletter_svc.delivery import mailings, outcomes
+from newsletter_svc.delivery.endings import Endings, Item
 from newsletter_svc.delivery.journal import Ended
-from newsletter_svc.delivery.models import Claimed
 from newsletter_svc.delivery.troubles import Troubles
 from newsletter_svc.mail.bulk.parcels import Parcel, RawReply
 from newsletter_svc.mail.failures import DeliveryError, OutcomeUnknown, Refusal
-from newsletter_svc.mail.message import Copy, UnsendableMessage
+from newsletter_svc.mail.message import UnsendableMessage
 from newsletter_svc.mail.slots import LostSlot
-
-Mark = Callable[[Session], object]
-"""What the ledger is to say of a delivery."""
-
-
-class Item(NamedTuple):
-    """One delivery in the stock, and when it may go by the provider's rate."""
-
-    delivery: Claimed
-    copy: Copy
-    claim: Claim
-    mailing_id: int
-    place: datetime
 
 
 class Packed(NamedTuple):
@@ -57,24 +42,8 @@ class Signing(Protocol):
     def take(self) -> Parcel | None: ...
 
 
-class Note(NamedTuple):
-    """What is to be marked of so many deliveries of a claim, and whether they were tried."""
-
-    claim: Claim
-    mark: Mark
-    deliveries: int = 1
-    were_tried: bool = True
-
-
-class Ending(NamedTuple):
-    """How deliveries have ended: what the server accepted, and notes about everything else."""
-
-    accepted: list[tuple[Item, RawReply]]
-    notes: list[Note]
-
-
 class Stock:
-    """Hands out parcels, and keeps how each ended until `take_ended` fetches it.
+    """Hands out parcels, and tells `ended` how each came back.
 
     `compose` makes an item's parcel, which goes through `signing` if there is one. `on_low` is called once no more than
     `low_mark` items wait, when the last one is back, and when a mailing is halted; `on_early` with the seconds after
@@ -97,6 +66,7 @@ class Stock:
         """Whether nothing will be added any more."""
         self.returned_items: list[tuple[Item, DeliveryError | None]] = []
         """What the engine gave back: nobody has said anything about it."""
+        self.ended = Endings()
         self._compose = compose
         self._on_low = on_low
         self._on_early = on_early
@@ -107,7 +77,6 @@ class Stock:
         self._signing = signing
         self._being_signed: dict[int, Item] = {}
         self._out: dict[int, Item] = {}
-        self._ended = Ending([], [])
         self._troubles = Troubles()
         self._halted: set[int] = set()
         self._is_low = False
@@ -119,14 +88,7 @@ class Stock:
     @property
     def has_open_ends(self) -> bool:
         """Whether something waits, is under way, or has yet to be marked."""
-        return bool(
-            self._waiting
-            or self._being_signed
-            or self._out
-            or self._ended.accepted
-            or self._ended.notes
-            or self.returned_items
-        )
+        return bool(self._waiting or self._being_signed or self._out or self.ended or self.returned_items)
 
     @property
     def mailing_ids(self) -> set[int]:
@@ -150,36 +112,10 @@ class Stock:
     def halt(self, mailing_ids: set[int]) -> None:
         """Hand out nothing more of these mailings until more of them is added; what waits is given back."""
         self._halted |= mailing_ids
-        self.give_back([item for item in self._waiting if item.mailing_id in mailing_ids])
+        self.ended.give_back([item for item in self._waiting if item.mailing_id in mailing_ids])
         self._waiting = deque(item for item in self._waiting if item.mailing_id not in mailing_ids)
         for mailing_id in mailing_ids:
             self._troubles.forget(mailing_id)
-
-    def note(self, claim: Claim, mark: Mark) -> None:
-        """Say how a delivery ended that was not handed out, or that came back."""
-        self._ended.notes.append(Note(claim, mark))
-
-    def note_alike(self, items: list[Item], mark: Callable[[list[Claimed]], Mark]) -> None:
-        """Say the same of many that were not tried, with one mark for each claim."""
-        for _, group in groupby(sorted(items, key=_claim_name), _claim_name):
-            same = list(group)
-            self._ended.notes.append(
-                Note(same[0].claim, mark([item.delivery for item in same]), len(same), were_tried=False)
-            )
-
-    def give_back(self, items: list[Item]) -> None:
-        """Say of many that nobody has touched them."""
-        self.note_alike(items, _give_back)
-
-    def take_ended(self) -> Ending:
-        """What has ended since the last time."""
-        ended, self._ended = self._ended, Ending([], [])
-        return ended
-
-    def put_back(self, ended: Ending) -> None:
-        """It could not be marked; `take_ended` brings it again."""
-        self._ended.accepted[:0] = ended.accepted
-        self._ended.notes[:0] = ended.notes
 
     # What the engine calls.
 
@@ -200,14 +136,14 @@ class Stock:
     def accepted(self, parcel: Parcel, reply: RawReply) -> None:
         item = self._back(parcel)
         item.claim.journal.result(parcel.key, Ended.ACCEPTED, b"%d %b" % reply)
-        self._ended.accepted.append((item, reply))
+        self.ended.accept(item, reply)
         self._troubles.accepted(item.mailing_id)
 
     def refused(self, parcel: Parcel, refusal: Refusal) -> None:
         item = self._back(parcel)
         item.claim.journal.result(parcel.key, Ended.REFUSED, refusal.text.encode())
         trouble = self._troubles.refused(item.mailing_id, refusal.reply) if refusal.reply else None
-        self.note(item.claim, partial(_refused, item=item, refusal=refusal, trouble=trouble, now=self._now()))
+        self.ended.note(item.claim, partial(_refused, item=item, refusal=refusal, trouble=trouble, now=self._now()))
         if trouble is not None:
             self.halt({item.mailing_id})
             self._on_low()
@@ -222,7 +158,7 @@ class Stock:
             unknown_resend_seconds=self._unknown_resend_seconds,
             now=self._now(),
         )
-        self.note(item.claim, unanswered)
+        self.ended.note(item.claim, unanswered)
 
     def returned(self, parcel: Parcel, failure: DeliveryError | None) -> None:
         item = self._back(parcel)
@@ -265,7 +201,7 @@ class Stock:
             if item.mailing_id not in self._halted:
                 self._out[parcel.key] = item
                 return parcel
-            self.give_back([item])
+            self.ended.give_back([item])
         return None
 
     def _pack(self, item: Item) -> Packed | None:
@@ -277,16 +213,8 @@ class Stock:
         except Exception as error:
             # Our fault and no reader's: it can be mended, and the reader must not lose the mail by it.
             outcome = partial(outcomes.not_written, delivery=item.delivery, error=error, now=self._now())
-        self.note(item.claim, outcome)
+        self.ended.note(item.claim, outcome)
         return None
-
-
-def _claim_name(item: Item) -> str:
-    return item.claim.worker
-
-
-def _give_back(deliveries: list[Claimed]) -> Mark:
-    return partial(marks.give_back, deliveries=deliveries)
 
 
 def _refused(session: Session, *, item: Item, refusal: Refusal, trouble: str | None, now: datetime) -> None:
