@@ -11,11 +11,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from newsletter_svc import dkim_keys, palette, webhook_keys
+from newsletter_svc import dkim_keys, palette, stripe_keys, webhook_keys
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
 LOCAL_URL = "http://127.0.0.1:8000"
+STRIPE_API = "https://api.stripe.com"
 MIN_KEY_LENGTH = 32
 MOST_DAYS = 3_650
 DATABASE_STORAGE = "database://"
@@ -113,6 +114,10 @@ class Settings:
     audit_retention_days: int = 180
     archive: bool = False
     """Whether everybody may see which issues there have been."""
+    stripe_secret_key: str | None = field(default=None, repr=False)
+    """Unset: billing answers that it is not set up."""
+    stripe_webhook_secret: str | None = field(default=None, repr=False)
+    stripe_api_base: str = STRIPE_API
 
     @property
     def is_production(self) -> bool:
@@ -142,6 +147,13 @@ class Settings:
     def sender_lock(self) -> Path:
         """Who has it locked keeps this machine's sender running."""
         return self.var_dir / "sender.lock"
+
+    @property
+    def payment_origin(self) -> str | None:
+        """Where the pages stand on which readers enter a card; None without billing."""
+        if self.stripe_secret_key is None:
+            return None
+        return "https://checkout.stripe.com" if self.stripe_api_base == STRIPE_API else self.stripe_api_base
 
     @property
     def secure_cookies(self) -> bool:
@@ -230,6 +242,9 @@ def _read(reader: Reader) -> Settings:
         session_max_days=reader.whole("SESSION_MAX_DAYS", Settings.session_max_days, most=MOST_DAYS),
         audit_retention_days=reader.whole("AUDIT_RETENTION_DAYS", Settings.audit_retention_days, most=MOST_DAYS),
         archive=reader.flag("ARCHIVE", default=False),
+        stripe_secret_key=reader.optional("STRIPE_SECRET_KEY"),
+        stripe_webhook_secret=reader.optional("STRIPE_WEBHOOK_SECRET"),
+        stripe_api_base=reader.url("STRIPE_API_BASE", STRIPE_API),
     )
 
 
@@ -270,6 +285,11 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if settings.session_max_days < settings.session_days:
         yield "SESSION_MAX_DAYS must not be less than SESSION_DAYS: no session lives longer than it."
     yield from _unreadable_colours(settings)
+    yield from stripe_keys.problems(
+        settings.stripe_secret_key,
+        webhook_secret=settings.stripe_webhook_secret,
+        is_production=settings.is_production,
+    )
 
 
 def _unreadable_colours(settings: Settings) -> Iterator[str]:
@@ -313,6 +333,10 @@ def _production_refusals(settings: Settings, environ: Mapping[str, str]) -> Iter
         yield "LOGO_URL must be https in production: mail programs show no other pictures."
     if settings.public_url.startswith("http://") and not is_loopback(urlsplit(settings.public_url).hostname or ""):
         yield "PUBLIC_URL must be https in production: links sign readers in."
+    if settings.stripe_api_base.startswith("http://") and not is_loopback(
+        urlsplit(settings.stripe_api_base).hostname or ""
+    ):
+        yield "STRIPE_API_BASE must be https in production: each request to it carries STRIPE_SECRET_KEY."
 
 
 def is_loopback(host: str) -> bool:

@@ -10,14 +10,14 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"errors", "palette"},
-    {"dkim_keys", "environment", "streams", "webhook_keys"},
+    {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys"},
     {"clock", "demo", "listening", "locks", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},
     {"delivery", "doctor"},
     {"articles", "subscribers"},
-    {"auth", "digests"},
+    {"auth", "billing", "digests"},
     {"jobs", "migrations", "samples"},
     {"parts"},
     {"web"},

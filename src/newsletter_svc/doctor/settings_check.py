@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from newsletter_svc import stripe_keys
 from newsletter_svc.doctor.domains import belong_together, is_address
 from newsletter_svc.doctor.findings import Finding, Topic, Verdict
 from newsletter_svc.doctor.setup import Setup
@@ -22,6 +23,7 @@ def check(setup: Setup) -> Iterator[Finding]:
     yield from _proxies(settings)
     yield from _operator(settings)
     yield from _bounces(settings)
+    yield from _billing(settings)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -98,6 +100,18 @@ def _bounces(settings: Settings) -> Iterator[Finding]:
     if settings.mail_server is not None and settings.bounce_address is None:
         text = "is not set: bounces go to the address in From, and do not name the delivery that they are about."
         yield _finding(Verdict.WARNING, "BOUNCE_ADDRESS", text)
+
+
+def _billing(settings: Settings) -> Iterator[Finding]:
+    key = settings.stripe_secret_key
+    if key is None:
+        return
+    if settings.is_production and stripe_keys.is_for_tests(key):
+        text = "is a key for tests: what readers enter on the payment page counts for nothing."
+        yield _finding(Verdict.WARNING, "STRIPE_SECRET_KEY", text)
+    if settings.stripe_webhook_secret is None:
+        text = "is not set: who closes the payment page before they are sent back is not heard of."
+        yield _finding(Verdict.WARNING, "STRIPE_WEBHOOK_SECRET", text)
 
 
 def _host(url: str) -> str:
