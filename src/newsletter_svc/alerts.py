@@ -26,6 +26,7 @@ class Cause(StrEnum):
     DISK_FULL = "disk_full"
     GLOBAL_LIMIT = "global_limit"
     UNTRUSTED_PROXY = "untrusted_proxy"
+    STRIPE_REFUSED = "stripe_refused"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ EXPLANATIONS = {
         "A disk was full",
         "Nothing could be written down, so no mail was claimed or sent and readers were told to come back later. It "
         "went on by itself as soon as there was room. Make more of it: for the database, and for NEWSLETTER_VAR_DIR.",
+    ),
+    Cause.STRIPE_REFUSED: Explanation(
+        "Stripe refuses us",
+        "Readers cannot update their billing and are told to come back later. Check STRIPE_SECRET_KEY: whether it is "
+        "of the right account, was revoked, or (a restricted key) may not read and write customers, Checkout "
+        "sessions, set-up intents and subscriptions.",
     ),
     Cause.GLOBAL_LIMIT: Explanation(
         "Too many mails are asked for",

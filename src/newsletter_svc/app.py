@@ -13,6 +13,8 @@ from newsletter_svc.auth import letters as auth_letters
 from newsletter_svc.auth import welcoming
 from newsletter_svc.auth.asking import Kind
 from newsletter_svc.auth.passes import Passes
+from newsletter_svc.billing import letters as billing_letters
+from newsletter_svc.billing.gateway import Gateway
 from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
 from newsletter_svc.db import Database
@@ -76,6 +78,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         letters={
             **dict.fromkeys(Kind, link_letters),
             welcoming.KIND: welcoming.WelcomeLetters(composer),
+            billing_letters.KIND: billing_letters.BillingLetters(composer),
             notices.KIND: alert_letters,
         },
     )
@@ -100,6 +103,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         sender=sender,
         bulk=bulk,
         complained=subscriptions.complained,
+        stripe=_stripe(settings),
         wake=_wake(settings),
     )
 
@@ -116,6 +120,12 @@ def _tried_composer(settings: Settings) -> Composer:
 def _without_pages(settings: Settings) -> Parts:
     """The parts of a service that answers no requests."""
     return _assemble(settings, open_mail(Flask("newsletter_svc"), settings))
+
+
+def _stripe(settings: Settings) -> Gateway | None:
+    if settings.stripe_secret_key is None:
+        return None
+    return Gateway(settings.stripe_secret_key, api_base=settings.stripe_api_base)
 
 
 def _wake(settings: Settings) -> Wake:

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Event(StrEnum):
-    """What can happen to somebody's sign-in or data, to operators' keys, or to an issue by an operator's hand."""
+    """What can happen to a reader's sign-in, data or billing, to operators' keys, or to an issue by their hand."""
 
     ASKED = "asked"
     """A mail with a link is owed; the reason says which one."""
@@ -38,6 +38,9 @@ class Event(StrEnum):
     DIGEST_CANCELLED = "digest_cancelled"
     ERASED = "erased"
     """Somebody's data are gone; the reason says whether the reader or an operator wanted it, nothing says whose."""
+    BILLING_UPDATED = "billing_updated"
+    BILLING_LINKED = "billing_linked"
+    """A subscriber is a customer at Stripe now; the reason says by what."""
 
 
 class SecurityEvent(Base):

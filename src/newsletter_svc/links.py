@@ -22,6 +22,10 @@ class Links:
     def magic_link(self, token: str) -> str:
         return self.absolute(f"/magic-link/{token}")
 
+    def billing_return(self, key: str) -> str:
+        """Where the payment page sends readers back to, whatever they did there. Knowing it gives no power."""
+        return self.absolute(f"/billing/return?update={key}")
+
     def digest(self, public_id: str) -> str:
         """Where an issue is read in a browser: the same address for every reader, without any power."""
         return self.absolute(f"/digests/{public_id}")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.passes import Passes
+from newsletter_svc.billing.gateway import Gateway
+from newsletter_svc.billing.settling import Settler
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.bounces import Complained
 from newsletter_svc.delivery.bulk import BulkLane
@@ -38,6 +40,8 @@ class Parts:
     bulk: BulkLane
     complained: Complained
     """What a complaint that comes back means to subscriptions."""
+    stripe: Gateway | None
+    """None where no key is set: there is no billing then."""
     wake: Wake
     """Tell the senders of this machine, in whatever process they run, that something is due."""
 
@@ -45,6 +49,10 @@ class Parts:
     def lifetimes(self) -> Lifetimes:
         """How long links and sessions live."""
         return Lifetimes.of(self.settings)
+
+    def settler(self, stripe: Gateway) -> Settler:
+        """What brings visits to Stripe's payment page into effect."""
+        return Settler(self.database, stripe, message_domain=self.message_domain)
 
     @property
     def press(self) -> Press:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from newsletter_svc.auth import welcoming
 from newsletter_svc.auth.asking import Kind
+from newsletter_svc.billing import letters as billing_letters
 from newsletter_svc.delivery import notices
 from newsletter_svc.digests import content, rendering
 from newsletter_svc.digests.calendar import Frequency
@@ -86,5 +87,6 @@ def samples() -> Mapping[str, Sample]:
         **dict.fromkeys(Kind, _ASKED),
         content.KIND: Sample(issue, content.SLOTS, pages=(rendering.WEB_PAGE,)),
         welcoming.KIND: Sample({"name": "Ada", "newsletters": ["Briefing"]}),
+        billing_letters.KIND: Sample({"name": "Ada", "updated_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC)}),
         notices.KIND: _ALERT,
     }

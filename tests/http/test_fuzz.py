@@ -1,6 +1,7 @@
 """The public doors under whatever can be sent: by the description, and byte by byte."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ def _description(*, seed: int | None) -> schemathesis.BaseSchema:
 
 description = _description(seed=1)
 Send = Callable[[schemathesis.Case], None]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With billing, so that its doors look at what was sent. Nobody is a customer, so nothing goes to Stripe."""
+    return replace(
+        settings,
+        stripe_secret_key="sk_test_x",
+        stripe_webhook_secret="whsec_x",
+        stripe_api_base="http://127.0.0.1:9",
+    )
 
 
 @pytest.fixture

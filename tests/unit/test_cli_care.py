@@ -104,6 +104,8 @@ def test_purge_says_what_it_did(parts: Parts) -> None:
         "Security events: 0",
         "Bounces: 0",
         "Rate counters: 0",
+        "Billing updates: 0",
+        "Stripe events: 0",
     ]
     assert purged(parts) == {}
 

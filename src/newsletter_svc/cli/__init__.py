@@ -7,6 +7,7 @@ _NAMES = (
     "api-key",
     "articles",
     "audit",
+    "billing",
     "bounces",
     "db",
     "demo",
@@ -94,6 +95,10 @@ def _load(name: str) -> click.Command | None:
             from newsletter_svc.cli import auditing
 
             return auditing.audit
+        case "billing":
+            from newsletter_svc.cli import billing
+
+            return billing.billing
         case "bounces":
             from newsletter_svc.cli import bounces
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
 from newsletter_svc.auth import purging
+from newsletter_svc.billing import events, updates
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import bounces
 from newsletter_svc.limits import counters
@@ -39,6 +40,8 @@ def _steps(settings: Settings, now: datetime) -> Mapping[str, Purge]:
         "security_events": partial(audit.purge, retention=retention, now=now),
         "bounces": partial(bounces.purge, now=now),
         "rate_counters": partial(counters.purge, now=now),
+        "billing_updates": partial(updates.purge, now=now),
+        "stripe_events": partial(events.purge, now=now),
     }
 
 

@@ -4,6 +4,7 @@ import newsletter_svc.alerts
 import newsletter_svc.articles.models
 import newsletter_svc.audit
 import newsletter_svc.auth.models
+import newsletter_svc.billing.models
 import newsletter_svc.delivery.models
 import newsletter_svc.delivery.pace
 import newsletter_svc.digests.models

@@ -130,6 +130,19 @@ class Readiness(Answer):
     """What the operator must look at, although requests are served."""
 
 
+class PaymentPage(Answer):
+    """Where to send the reader."""
+
+    url: str
+    """The payment page, at Stripe; good for a day."""
+
+
+class Heard(Answer):
+    """The event has had its effect, or had it before, or has none here."""
+
+    received: bool
+
+
 class Copies(Answer):
     """What became of every test copy."""
 

@@ -72,6 +72,15 @@ class OneTimeCode(BaseModel):
     """Six digits from the mail."""
 
 
+class BillingPress(BaseModel):
+    """The body of `/billing/update`; it may be empty."""
+
+    model_config = CONFIG
+
+    redirect: str | None = None
+    """Where to go on afterwards: a path on the frontend, or an address on one of its origins."""
+
+
 class Testing(BaseModel):
     """The body of `/api/digests/.../test`."""
 

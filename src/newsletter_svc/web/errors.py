@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
+from newsletter_svc.billing.failures import BadEvent, BillingOff, NoCustomer, StripeRefused, StripeUnavailable
 from newsletter_svc.delivery.providers.calls import Unreadable, Unsigned
 from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
@@ -28,6 +29,9 @@ from newsletter_svc.web.webhooks import NotSetUp
 
 RETRY_AFTER_SECONDS = 5
 NOT_SET_UP_SECONDS = 600
+STRIPE_RETRY_SECONDS = 30
+"""The SDK has tried for some seconds already."""
+BILLING_RETRY_SECONDS = 3_600
 
 log = structlog.get_logger()
 
@@ -96,6 +100,18 @@ def problem_of(error: Exception) -> Problem:
         case ServiceOverLimit():
             detail = "Too many people are asking for e-mails at the moment. Please try again later."
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "over_capacity", detail, headers=_retry_after(error))
+        case BillingOff():
+            later = (("Retry-After", str(BILLING_RETRY_SECONDS)),)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "billing_off", str(error), headers=later)
+        case NoCustomer():
+            return Problem(HTTPStatus.CONFLICT, "no_customer", str(error))
+        case BadEvent():
+            detail = "This is not an event that Stripe has signed for us, or it is older than five minutes."
+            return Problem(HTTPStatus.BAD_REQUEST, "bad_event", detail)
+        case StripeUnavailable() | StripeRefused():
+            detail = "Our payment provider cannot be asked at the moment. Nothing is lost: please try again."
+            later = (("Retry-After", str(STRIPE_RETRY_SECONDS)),)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "payment_provider_unavailable", detail, headers=later)
         case OperationalError() | PoolTimeoutError() | StorageError():
             return BUSY
         case ParseException() | NoMoreData():

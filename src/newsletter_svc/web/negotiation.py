@@ -3,7 +3,7 @@
 from flask import request
 from werkzeug.exceptions import BadHost
 
-JSON_DOORS = ("/api/", "/session", "/messages", "/healthz", "/readyz", "/openapi.json", "/.well-known/")
+JSON_DOORS = ("/api/", "/session", "/messages", "/healthz", "/readyz", "/openapi.json", "/.well-known/", "/webhooks/")
 """Where a page is no answer, whatever a browser's script says that it accepts."""
 
 

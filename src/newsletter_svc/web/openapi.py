@@ -38,6 +38,7 @@ REFUSED = {
     401: "Nobody is signed in, or the API key is missing or wrong.",
     403: "The request may come from a foreign page, or the API key is not for this.",
     404: "There is nothing at this address.",
+    409: "What is asked for does not fit what there is; `code` says why.",
     410: "The link or code no longer works.",
     413: "The body is too large.",
     415: "The body is neither JSON nor a form.",

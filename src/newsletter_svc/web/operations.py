@@ -17,6 +17,7 @@ class Tag(StrEnum):
     READER = "The signed-in reader"
     ISSUES = "Past issues"
     UNSUBSCRIBE = "Leaving"
+    BILLING = "Payment details"
     SERVICE = "The service itself"
     WEBHOOKS = "Events from outside"
     OPERATORS = "Operators"
@@ -170,6 +171,35 @@ OPERATIONS: Mapping[str, Operation] = {
         Tag.READER,
         "The public keys of passes",
         {200: Ending("The keys.", answers.KeySet)},
+    ),
+    "billing.update": Operation(
+        Tag.BILLING,
+        "Begin to update the card that the reader pays with",
+        {
+            200: Ending("The address of the payment page.", answers.PaymentPage),
+            303: Ending("A browser goes to the payment page.", headers=("Location",)),
+        },
+        refusals=_READS | {401, 403, 409, 503},
+        reads=bodies.BillingPress,
+        guard=Guard.SESSION,
+    ),
+    "billing.come_back": Operation(
+        Tag.BILLING,
+        "The way back from the payment page; says what Stripe knows, whoever opens it",
+        {
+            200: Ending("Whether the billing was updated.", answers.Said),
+            303: Ending("A browser goes back to the frontend.", headers=("Location",)),
+        },
+        refusals=frozenset({401, 503}),
+        guard=Guard.SESSION,
+        guard_is_optional=True,
+        queries={"update": "Which update; the payment page knows."},
+    ),
+    "billing.hear": Operation(
+        Tag.BILLING,
+        "Events of Stripe, signed in the header `Stripe-Signature`",
+        {200: Ending("Heard.", answers.Heard)},
+        refusals=frozenset({400, 413, 503}),
     ),
     "issues.web_version": Operation(
         Tag.ISSUES,

@@ -5,6 +5,7 @@ from flask import Flask
 from newsletter_svc.settings import Settings
 from newsletter_svc.web import (
     api,
+    billing,
     demo,
     doors,
     errors,
@@ -34,6 +35,7 @@ def install(app: Flask, settings: Settings) -> None:
         magic_links.magic_links,
         sessions.browser_sessions,
         unsubscribing.unsubscribing,
+        billing.billing,
         messages.messages,
         health.health,
         issues.issues,

@@ -54,12 +54,16 @@ def refuse_impossible_query() -> None:
         raise BadRequest
 
 
-def content_policy(settings: Settings, *, pictures: str = "'self'", connections: str = "'none'") -> str:
+def content_policy(
+    settings: Settings, *, pictures: str = "'self'", connections: str = "'none'", payments: str | None = None
+) -> str:
     """Nothing inline, and nothing from elsewhere but what a page says it needs.
 
-    Chromium holds `form-action` against the redirect after a POST too, and that goes to the frontend.
+    Chromium holds `form-action` against the redirect after a POST too, and that goes to the frontend, or (`payments`)
+    to the page where a card is entered.
     """
-    form_targets = " ".join(dict.fromkeys(("'self'", settings.frontend_url, *settings.frontend_origins)))
+    targets = ("'self'", settings.frontend_url, *settings.frontend_origins, *([payments] if payments else []))
+    form_targets = " ".join(dict.fromkeys(targets))
     return (
         f"default-src 'none'; style-src 'self'; script-src 'self'; connect-src {connections}; img-src {pictures}; "
         f"form-action {form_targets}; frame-ancestors 'none'; base-uri 'none'"

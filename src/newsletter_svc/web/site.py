@@ -20,6 +20,7 @@ from flask import (
 from sqlalchemy.orm import Session
 
 from newsletter_svc.articles import store
+from newsletter_svc.billing import customers
 from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import subscriptions
 from newsletter_svc.web import forgery, messages, protection, sessions
@@ -40,6 +41,7 @@ class Reader:
     email: str
     name: str
     is_subscribed: bool
+    can_update_billing: bool
 
     @property
     def label(self) -> str:
@@ -102,8 +104,12 @@ def day_of(moment: datetime) -> str:
 @site.after_request
 def protect(response: Response) -> Response:
     """Nothing from elsewhere but pictures, and no copy of a page that names a reader."""
+    settings = parts().settings
     response.headers["Content-Security-Policy"] = protection.content_policy(
-        parts().settings, pictures=f"'self' https: {parts().settings.public_url}", connections="'self'"
+        settings,
+        pictures=f"'self' https: {settings.public_url}",
+        connections="'self'",
+        payments=settings.payment_origin,
     )
     if request.endpoint != "site.media":
         response.headers["Cache-Control"] = "no-store"
@@ -129,7 +135,8 @@ def _reader(session: Session) -> Reader | None:
         return None
     subscriber = found.subscriber
     is_subscribed = bool(subscriptions.confirmed_ids(session, subscriber.id))
-    return Reader(subscriber.email, subscriber.name, is_subscribed)
+    pays = parts().stripe is not None and customers.customer_of(session, subscriber.id) is not None
+    return Reader(subscriber.email, subscriber.name, is_subscribed, can_update_billing=pays)
 
 
 def _new_link_url() -> str | None:

@@ -1,0 +1,39 @@
+"""What can go wrong around payment details. None of these quotes Stripe's own words: they may name cards and keys."""
+
+from newsletter_svc.errors import NewsletterError
+
+
+class BillingOff(NewsletterError):
+    """A setting is missing without which there is no billing; `setting` names it."""
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(f"Billing is not set up on this service: set {setting}.")
+        self.setting = setting
+
+
+class NoCustomer(NewsletterError):
+    """This reader is no customer at Stripe, or none any more."""
+
+
+class CustomerTaken(NewsletterError):
+    """The customer belongs to another subscriber already."""
+
+
+class BadEvent(NewsletterError):
+    """The body of an event is not what Stripe sends, or was not signed by who shares our secret."""
+
+    def __init__(self, private_reason: str) -> None:
+        super().__init__("not an event of Stripe's")
+        self.private_reason = private_reason
+
+
+class StripeUnavailable(NewsletterError):
+    """Stripe is down, slow or busy. Nothing that was asked for has to be assumed; asking again is right."""
+
+
+class StripeRefused(NewsletterError):
+    """Stripe does not let us do this: the key, its rights or the account are not right. A person has to mend it."""
+
+
+class NotAtStripe(NewsletterError):
+    """Stripe has no such object under this key."""
