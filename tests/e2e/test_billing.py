@@ -1,0 +1,94 @@
+"""Updating a card in a real browser: to the payment page of the stand-in for Stripe, and back with the sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import KEY
+from tests.e2e.chromium import chromium
+from tests.e2e.conftest import WITHOUT_LIMITS
+from tests.e2e.service import Service, magic_link, running
+from tests.fakes.smtp import Sink
+from tests.fakes.stripe import SECRET_KEY, StripeStandIn
+from tests.fakes.stripe_account import WEBHOOK_SECRET
+
+ADA = "ada@example.org"
+UPDATED = "Success! Your billing info has been updated."
+NOT_UPDATED = "Your billing was not updated."
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def stripe() -> Iterator[StripeStandIn]:
+    with StripeStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def service(database_url: str, sink: Sink, port: int, tmp_path: Path, stripe: StripeStandIn) -> Iterator[Service]:
+    with running(
+        tmp_path,
+        port,
+        DATABASE_URL=database_url,
+        SECRET_KEYS=KEY,
+        MAIL_SERVER="127.0.0.1",
+        MAIL_PORT=str(sink.port),
+        STRIPE_SECRET_KEY=SECRET_KEY,
+        STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
+        STRIPE_API_BASE=stripe.url,
+        **WITHOUT_LIMITS,
+    ) as service:
+        yield service
+
+
+@contextmanager
+def signed_in(service: Service, sink: Sink, *, scripts: bool) -> Iterator[Page]:
+    """A window in which Ada is signed in; whatever its console complains of fails the test."""
+    with chromium() as browser:
+        page = _window(browser, scripts=scripts)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        service.ask("POST", "/signin", {"email": ADA})
+        page.goto(magic_link(sink.wait_for(1)[0]))
+        page.get_by_role("button").first.click()
+        expect(page.locator(".account")).to_contain_text(ADA)
+        yield page
+        assert complaints == []
+
+
+def _window(browser: Browser, *, scripts: bool) -> Page:
+    return browser.new_context(java_script_enabled=scripts, viewport={"width": 375, "height": 800}).new_page()
+
+
+def expect_sentence(page: Page, sentence: str) -> None:
+    expect(page.locator("[data-notice] p")).to_have_text(sentence)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_a_reader_cancels_and_then_updates_their_card(
+    service: Service, sink: Sink, stripe: StripeStandIn, scripts: bool
+) -> None:
+    customer = stripe.account.add_customer()
+    with signed_in(service, sink, scripts=scripts) as page:
+        assert page.get_by_role("button", name="Update billing").count() == 0
+        service.command("billing", "link", ADA, customer)
+        page.reload()
+        page.get_by_role("button", name="Update billing").click()
+        expect(page.get_by_role("heading")).to_contain_text("This is a stand-in.")
+        page.get_by_role("link", name="Back without saving").click()
+        expect_sentence(page, NOT_UPDATED)
+        assert page.url.startswith(service.url)
+        assert stripe.account.default_card(customer) == "pm_old"
+
+        page.get_by_role("button", name="Update billing").click()
+        page.get_by_role("button", name="Save a new card").click()
+        expect_sentence(page, UPDATED)
+        assert stripe.account.default_card(customer) != "pm_old"
+        assert sink.wait_for(2)[-1].recipients == (ADA,)
+
+        page.goto(f"{service.url}/billing/return")
+        expect_sentence(page, NOT_UPDATED)
