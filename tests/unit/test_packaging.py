@@ -101,7 +101,7 @@ def test_the_installed_service_has_its_command(
     run_installed: Callable[..., subprocess.CompletedProcess[str]], wheel: Path
 ) -> None:
     [entry_points] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("entry_points.txt")]
-    assert "newsletter = newsletter_svc.app:main" in zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "newsletter = newsletter_svc.__main__:main" in zipfile.ZipFile(wheel).read(entry_points).decode()
     said = run_installed("-c", "from newsletter_svc.app import main; main()", "db", "upgrade").stdout
     assert "up to date" in said
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.db import change
 from newsletter_svc.delivery import leases, suppressions
-from newsletter_svc.delivery.models import CLAIMED, Claimed, Delivery, Lane, Status
+from newsletter_svc.delivery.models import SHARED, Claimed, Delivery, Lane, Status
 
 MOST_ENDED = 50
 """A claim looks at no more than so many times its limit, when most of what is due must not go out any more."""
@@ -23,6 +23,9 @@ class StillWanted(Protocol):
     """Which of these deliveries (by id) their readers still want. Features hand it over; delivery knows only kinds."""
 
     def __call__(self, session: Session, deliveries: Sequence[Claimed], *, now: datetime) -> set[int]: ...
+
+
+_DIFFERING = tuple(getattr(Delivery, name) for name in Claimed._fields if name not in SHARED)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def claim(
     to_look_at = limit * MOST_ENDED
     for condition in owed(mailing_id, now):
         while len(good) < limit and to_look_at > 0:
-            taken = _take(session, condition, lease=lease, limit=limit - len(good), now=now)
+            taken = _take(session, mailing_id, condition, lease=lease, limit=limit - len(good), now=now)
             if not taken:
                 break
             good += _without_unwanted(session, taken, wanted, now)
@@ -132,7 +135,13 @@ def claim(
 
 
 def _take(
-    session: Session, condition: ColumnElement[bool], *, lease: Lease, limit: int, now: datetime
+    session: Session,
+    mailing_id: int | None,
+    condition: ColumnElement[bool],
+    *,
+    lease: Lease,
+    limit: int,
+    now: datetime,
 ) -> list[Claimed]:
     chosen = (
         select(Delivery.id)
@@ -153,11 +162,14 @@ def _take(
             attempts=Delivery.attempts + 1,
             resends=case((Delivery.status == Status.UNKNOWN, Delivery.resends + 1), else_=Delivery.resends),
         )
-        .returning(*CLAIMED)
+        .returning(*_DIFFERING)
         .execution_options(synchronize_session=False)
     )
-    # All at once: row by row, the way through the layers costs more than the database.
-    return [Claimed._make(row) for row in session.connection().execute(taken).all()]
+    # All at once, and only what differs: the way of each value through the layers costs more than the database.
+    rows = session.connection().execute(taken).all()
+    lane = Lane.TRANSACTIONAL if mailing_id is None else Lane.BULK
+    shared = (lane, mailing_id, lease.worker)
+    return [Claimed._make((*row, *shared)) for row in rows]
 
 
 def _without_unwanted(

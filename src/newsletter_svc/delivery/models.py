@@ -110,8 +110,6 @@ class Claimed(NamedTuple):
 
     id: int
     kind: str
-    lane: Lane
-    mailing_id: int | None
     subscriber_id: int | None
     subject_id: str
     recipient: str
@@ -122,9 +120,13 @@ class Claimed(NamedTuple):
     """This one included, if it is one."""
     created_at: datetime
     expires_at: datetime | None
+    lane: Lane
+    mailing_id: int | None
     claimed_by: str
 
 
+SHARED = ("lane", "mailing_id", "claimed_by")
+"""What all deliveries of one claim have in common; these fields are the last."""
 CLAIMED = tuple(getattr(Delivery, name) for name in Claimed._fields)
 """The columns of a claimed delivery."""
 
