@@ -9,13 +9,18 @@ from sqlalchemy.orm import Session
 from newsletter_svc.articles import store
 from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.articles.models import Article
+from newsletter_svc.auth import asking
+from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import ledger, mailings
 from newsletter_svc.delivery.models import Delivery, Lane
+from newsletter_svc.digests import runs
 from newsletter_svc.digests.issues import Press
+from newsletter_svc.digests.runs import Run
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
+from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import parse
@@ -55,6 +60,34 @@ def fill(database: Database, *titles: str, readers: int = 0) -> None:
         make_articles(session, *titles, now=now)
         for number in range(readers):
             make_reader(session, f"reader{number}@example.org", now=now)
+
+
+def ask_for_link(parts: Parts, *emails: str, door: Door = Door.SIGN_IN, now: datetime | None = None) -> None:
+    """Somebody asks for a link at each of these addresses, now if no other moment is given."""
+    with parts.database.transaction() as session:
+        for email in emails:
+            asking.request_link(
+                session,
+                asking.Request(door=door, address=parse(email)),
+                keyring=parts.keyring,
+                message_domain=parts.message_domain,
+                lifetimes=parts.lifetimes,
+                now=now or utcnow(),
+            )
+
+
+def owe_issue(parts: Parts, title: str = "The quiet budget") -> Run:
+    """Make an issue of one article, owed to every reader from now on."""
+    with parts.database.transaction() as session:
+        make_articles(session, title, now=utcnow())
+    return send_now(parts)
+
+
+def send_now(parts: Parts) -> Run:
+    """Make an issue of everything new, if there is anything."""
+    with parts.database.transaction() as session:
+        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
+        return runs.send_now(session, newsletter, tz="Europe/London", press=parts.press, now=utcnow())
 
 
 def make_press(settings: Settings) -> Press:

@@ -12,23 +12,20 @@ import pytest
 from sqlalchemy import func, select
 
 from newsletter_svc.app import create_app
-from newsletter_svc.auth import asking
-from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Lane, Status
-from newsletter_svc.digests import editions, runs
+from newsletter_svc.digests import editions
 from newsletter_svc.digests.calendar import Schedule
 from newsletter_svc.digests.content import KIND
 from newsletter_svc.jobs.hints import HintThread
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
-from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
 from tests.conftest import KEY, POSTGRES
 from tests.e2e.machines import RedisServer, Worker, environment, working
 from tests.e2e.service import wait_until
-from tests.factories import make_articles, make_reader
+from tests.factories import ask_for_link, make_articles, make_reader, owe_issue
 from tests.fakes.smtp import Received, Sink
 from tests.signing import DOMAIN, SELECTOR, is_valid, key_file
 
@@ -88,23 +85,12 @@ def owe_an_issue(parts: Parts, readers: int = READERS) -> None:
     with parts.database.transaction() as session:
         for number in range(readers):
             make_reader(session, f"reader-{number}@example.org", now=utcnow())
-        make_articles(session, "The midnight edition", now=utcnow())
-        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        run = runs.send_now(session, newsletter, tz="Europe/London", press=parts.press, now=utcnow())
-    assert run.recipients == readers
+    assert owe_issue(parts, "The midnight edition").recipients == readers
     parts.wake()
 
 
 def ask_to_sign_in(parts: Parts, email: str) -> None:
-    with parts.database.transaction() as session:
-        asking.request_link(
-            session,
-            asking.Request(door=Door.SIGN_IN, address=parse(email)),
-            keyring=parts.keyring,
-            message_domain=parts.message_domain,
-            lifetimes=parts.lifetimes,
-            now=utcnow(),
-        )
+    ask_for_link(parts, email)
     parts.wake(Lane.TRANSACTIONAL)
 
 

@@ -11,12 +11,10 @@ from sqlalchemy import func, select
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Status
-from newsletter_svc.digests import runs
 from newsletter_svc.parts import Parts
-from newsletter_svc.subscribers import newsletters
 from tests.e2e.conftest import Start
 from tests.e2e.service import Service, wait_until
-from tests.factories import make_articles, make_reader
+from tests.factories import make_reader, owe_issue
 from tests.fakes.smtp import Received, Sink
 from tests.wire import check_wire
 
@@ -35,12 +33,7 @@ def readers(parts: Parts) -> None:
 
 def owe_an_issue(parts: Parts, title: str) -> None:
     """Make an issue with one article; every reader is owed a copy from now on."""
-    with parts.database.transaction() as session:
-        make_articles(session, title, now=utcnow())
-        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        press = parts.press
-        run = runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
-    assert run.recipients == READERS
+    assert owe_issue(parts, title).recipients == READERS
 
 
 def statuses(parts: Parts) -> Counter[Status]:

@@ -5,10 +5,8 @@ from datetime import time, timedelta
 from sqlalchemy import insert
 
 from newsletter_svc.clock import utcnow
-from newsletter_svc.digests import editions, runs
+from newsletter_svc.digests import editions
 from newsletter_svc.digests.calendar import Schedule
-from newsletter_svc.digests.issues import Press
-from newsletter_svc.digests.runs import Run
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.subscribers.models import Subscriber, Subscription, SubscriptionStatus
@@ -29,21 +27,6 @@ def add_readers(parts: Parts, number: int) -> None:
         ids = session.scalars(insert(Subscriber).returning(Subscriber.id), people).all()
         confirmed = {"newsletter_id": newsletter_id, "status": SubscriptionStatus.CONFIRMED, "confirmed_at": now}
         session.execute(insert(Subscription), [{"subscriber_id": each, "created_at": now, **confirmed} for each in ids])
-
-
-def owe_issue(parts: Parts, title: str = "The quiet budget") -> Run:
-    """Make an issue of one article, owed to every reader from now on."""
-    with parts.database.transaction() as session:
-        make_articles(session, title, now=utcnow())
-    return send_now(parts)
-
-
-def send_now(parts: Parts) -> Run:
-    """Make an issue of everything new, if there is anything."""
-    with parts.database.transaction() as session:
-        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        press = Press(parts.composer, parts.message_domain, parts.links)
-        return runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
 
 
 def schedule_since(parts: Parts, days: int) -> None:

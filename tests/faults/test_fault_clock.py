@@ -8,10 +8,11 @@ import pytest
 from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
 from tests.conftest import POSTGRES
+from tests.factories import owe_issue
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import MakeHost
-from tests.faults.issues import add_readers, owe_issue, schedule_since
+from tests.faults.issues import add_readers, schedule_since
 
 READERS = 200
 DAY = timedelta(days=1)

@@ -26,10 +26,11 @@ from newsletter_svc.settings import Settings
 from newsletter_svc.web.state import EXTENSION
 from tests.conftest import POSTGRES
 from tests.e2e.service import wait_until
+from tests.factories import owe_issue
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host
-from tests.faults.issues import add_readers, owe_issue
+from tests.faults.issues import add_readers
 from tests.faults.ledgers import statuses
 from tests.faults.processes import Running
 

@@ -11,10 +11,11 @@ import pytest
 from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
 from tests.e2e.service import wait_until
+from tests.factories import owe_issue
 from tests.fakes.smtp_thread import SILENCE, MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host, MakeHost
-from tests.faults.issues import add_readers, addresses, owe_issue
+from tests.faults.issues import add_readers, addresses
 from tests.faults.ledgers import let_time_pass, rows, statuses
 from tests.faults.processes import Running
 

@@ -18,11 +18,11 @@ from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters, subscriptions
 from tests.conftest import POSTGRES
-from tests.factories import make_articles, make_reader
+from tests.factories import make_articles, make_reader, owe_issue
 from tests.fakes.smtp_thread import Arrival, MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host
-from tests.faults.issues import add_readers, addresses, owe_issue
+from tests.faults.issues import add_readers, addresses
 from tests.faults.ledgers import rows, statuses
 
 SEND = ("digest", "send", "--wait")

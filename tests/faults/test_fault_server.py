@@ -18,11 +18,12 @@ from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import MailingState, Status
 from newsletter_svc.parts import Parts
 from tests.e2e.service import wait_until
+from tests.factories import owe_issue
 from tests.fakes.smtp_script import CLOSE
 from tests.fakes.smtp_thread import SILENCE, WITH_PIPELINING, WITHOUT_PIPELINING, MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host
-from tests.faults.issues import add_readers, addresses, owe_issue
+from tests.faults.issues import add_readers, addresses
 from tests.faults.ledgers import let_time_pass, mailing, rows, statuses, suppressed
 
 SEND = ("digest", "send", "--wait")

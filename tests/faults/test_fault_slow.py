@@ -10,10 +10,11 @@ from flask.testing import FlaskClient
 
 from newsletter_svc.delivery.models import Status
 from newsletter_svc.parts import Parts
+from tests.factories import owe_issue
 from tests.fakes.smtp_thread import Arrival, MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host
-from tests.faults.issues import add_readers, owe_issue
+from tests.faults.issues import add_readers
 from tests.faults.ledgers import statuses
 from tests.faults.processes import Running
 

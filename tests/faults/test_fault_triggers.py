@@ -17,11 +17,11 @@ from newsletter_svc.digests.models import Digest
 from newsletter_svc.digests.runs import Outcome
 from newsletter_svc.parts import Parts
 from tests.e2e.service import wait_until
-from tests.factories import make_articles
+from tests.factories import make_articles, owe_issue, send_now
 from tests.fakes.smtp_thread import MailServer
 from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host, MakeHost
-from tests.faults.issues import add_readers, owe_issue, schedule_since, send_now
+from tests.faults.issues import add_readers, schedule_since
 from tests.faults.ledgers import mailing, statuses
 
 T = TypeVar("T")

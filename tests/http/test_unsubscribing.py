@@ -11,7 +11,6 @@ from sqlalchemy import select
 from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Status
-from newsletter_svc.digests import runs
 from newsletter_svc.links import Links
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
@@ -20,7 +19,7 @@ from newsletter_svc.subscribers.models import Subscription, SubscriptionStatus
 from newsletter_svc.tokens import Keyring, Purpose
 from newsletter_svc.web.state import EXTENSION
 from tests.doors import AS_PROGRAM, is_signed_in, link_for
-from tests.factories import make_articles, make_reader
+from tests.factories import make_articles, make_reader, send_now
 from tests.inbox import Inbox
 
 ADA = "ada@example.org"
@@ -139,9 +138,7 @@ def test_what_is_queued_already_is_not_sent(client: FlaskClient, parts: Parts, i
     with parts.database.transaction() as session:
         make_reader(session, "bob@example.org", now=utcnow())
         make_articles(session, "One", "Two", now=utcnow())
-        newsletter = newsletters.get(session, "briefing")
-        press = parts.press
-        runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
+    send_now(parts)
     assert client.post(path, data=ONE_CLICK).status_code == 200
     assert [str(mail.message["To"]) for mail in inbox.all()] == ["bob@example.org"]
     with parts.database.reading() as session:
@@ -155,8 +152,7 @@ def test_the_address_in_a_digest_is_the_one_that_works(client: FlaskClient, part
     with parts.database.transaction() as session:
         make_reader(session, ADA, now=utcnow())
         make_articles(session, "One", now=utcnow())
-        press = parts.press
-        runs.send_now(session, newsletters.get(session, "briefing"), tz="Europe/London", press=press, now=utcnow())
+    send_now(parts)
     mail = inbox.newest()
     header = str(mail.message["List-Unsubscribe"])
     assert mail.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"

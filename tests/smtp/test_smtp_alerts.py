@@ -8,14 +8,12 @@ import pytest
 from newsletter_svc import alerts
 from newsletter_svc.alerts import Cause
 from newsletter_svc.app import create_app
-from newsletter_svc.auth import asking
-from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
-from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
+from tests.factories import ask_for_link
 from tests.fakes.smtp import Sink
 
 
@@ -27,21 +25,9 @@ def service(sink: Sink, settings: Settings) -> Iterator[Parts]:
     app.extensions[EXTENSION].database.dispose()
 
 
-def ask(service: Parts) -> None:
-    with service.database.transaction() as session:
-        asking.request_link(
-            session,
-            asking.Request(door=Door.SIGN_IN, address=parse("ada@example.org")),
-            keyring=service.keyring,
-            message_domain=service.message_domain,
-            lifetimes=service.lifetimes,
-            now=utcnow(),
-        )
-
-
 def test_a_refused_sender_is_an_alert_that_is_mailed_once_mail_goes_out_again(sink: Sink, service: Parts) -> None:
     sink.answer("mail", "530 5.7.0 sign in first")
-    ask(service)
+    ask_for_link(service, "ada@example.org")
     for _ in range(2):
         assert service.sender.run_round().handled == 0
 

@@ -6,16 +6,13 @@ from dataclasses import replace
 import pytest
 
 from newsletter_svc.app import create_app
-from newsletter_svc.auth import asking
-from newsletter_svc.auth.models import Door
-from newsletter_svc.clock import utcnow
 from newsletter_svc.jobs.celery_app import make_celery
 from newsletter_svc.jobs.duties import Duties
 from newsletter_svc.jobs.hints import Hints
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
-from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
+from tests.factories import ask_for_link
 from tests.fakes.smtp import Sink
 
 
@@ -32,21 +29,9 @@ def duties(service: Parts, broker_url: str) -> Iterator[Duties]:
         yield Duties(service.sender, service.bulk, service.press, Hints(celery))
 
 
-def ask_to_sign_in(service: Parts, email: str) -> None:
-    with service.database.transaction() as session:
-        asking.request_link(
-            session,
-            asking.Request(door=Door.SIGN_IN, address=parse(email)),
-            keyring=service.keyring,
-            message_domain=service.message_domain,
-            lifetimes=service.lifetimes,
-            now=utcnow(),
-        )
-
-
 def test_hints_do_not_drive_a_node_against_a_server_that_refuses_us(sink: Sink, service: Parts, duties: Duties) -> None:
     sink.answer("mail", "530 5.7.0 sign in first")
-    ask_to_sign_in(service, "ada@example.org")
+    ask_for_link(service, "ada@example.org")
     for _ in range(5):
         duties.send_single()
     assert sink.connections == 1

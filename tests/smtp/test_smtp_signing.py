@@ -12,14 +12,13 @@ from flask_mail import Message
 from newsletter_svc import alerts
 from newsletter_svc.alerts import Cause
 from newsletter_svc.app import create_app
-from newsletter_svc.auth import asking
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
-from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
+from tests.factories import ask_for_link
 from tests.fakes.smtp import Sink
 from tests.signing import DOMAIN, SELECTOR, is_valid, key_file
 from tests.wire import check_wire
@@ -45,22 +44,10 @@ def app(sink: Sink, settings: Settings, tmp_path: Path) -> Iterator[Flask]:
     app.extensions[EXTENSION].database.dispose()
 
 
-def ask(service: Parts, door: Door, email: str) -> None:
-    with service.database.transaction() as session:
-        asking.request_link(
-            session,
-            asking.Request(door=door, address=parse(email)),
-            keyring=service.keyring,
-            message_domain=service.message_domain,
-            lifetimes=service.lifetimes,
-            now=utcnow(),
-        )
-
-
 def test_sign_in_mail_confirmations_and_alerts_arrive_signed(sink: Sink, app: Flask) -> None:
     service: Parts = app.extensions[EXTENSION]
-    ask(service, Door.SIGN_IN, "ada@example.org")
-    ask(service, Door.SUBSCRIBE, "žofie@bücher.example".replace("ž", "z"))
+    ask_for_link(service, "ada@example.org")
+    ask_for_link(service, "žofie@bücher.example".replace("ž", "z"), door=Door.SUBSCRIBE)
     with service.database.transaction() as session:
         alerts.report(session, Cause.SENDER_REFUSED, detail="for this test", now=utcnow())
     threads = SenderThreads(service.sender, service.bulk)

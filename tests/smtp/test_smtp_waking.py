@@ -6,15 +6,12 @@ from dataclasses import replace
 import pytest
 
 from newsletter_svc.app import create_app
-from newsletter_svc.auth import asking
-from newsletter_svc.auth.models import Door
-from newsletter_svc.clock import utcnow
 from newsletter_svc.jobs import threads as sender_threads
 from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
-from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
+from tests.factories import ask_for_link
 from tests.fakes.smtp import Sink
 
 
@@ -27,18 +24,6 @@ def service(settings: Settings, sink: Sink) -> Iterator[Parts]:
     parts.database.dispose()
 
 
-def ask(service: Parts, address: str) -> None:
-    with service.database.transaction() as session:
-        asking.request_link(
-            session,
-            asking.Request(door=Door.SIGN_IN, address=parse(address)),
-            keyring=service.keyring,
-            message_domain=service.message_domain,
-            lifetimes=service.lifetimes,
-            now=utcnow(),
-        )
-
-
 def test_mail_that_another_process_owes_does_not_wait_for_the_poll(
     service: Parts, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +32,7 @@ def test_mail_that_another_process_owes_does_not_wait_for_the_poll(
     threads.start()
     try:
         for number in range(1, 4):
-            ask(service, f"reader-{number}@example.org")
+            ask_for_link(service, f"reader-{number}@example.org")
             service.wake()  # All that a web process or a command does: it knows nothing of these threads.
             sink.wait_for(number)
     finally:

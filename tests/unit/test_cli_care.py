@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from newsletter_svc import alerts, audit
 from newsletter_svc.alerts import Cause
 from newsletter_svc.audit import Event, SecurityEvent
-from newsletter_svc.auth import asking, purging
+from newsletter_svc.auth import purging
 from newsletter_svc.auth.models import BrowserSession, Door, MagicLink
 from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
@@ -20,9 +20,8 @@ from newsletter_svc.db import Base, Database
 from newsletter_svc.delivery.models import Delivery
 from newsletter_svc.limits.counters import SessionStorage
 from newsletter_svc.parts import Parts
-from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.subscribers.models import Subscriber
-from tests.factories import make_reader
+from tests.factories import ask_for_link, make_reader
 
 DAY = timedelta(days=1)
 
@@ -37,19 +36,6 @@ def purged(parts: Parts) -> dict[str, int]:
     assert result.exit_code == 0, result.output
     counts: dict[str, int] = json.loads(result.stdout)
     return {what: count for what, count in counts.items() if count}
-
-
-def asked(parts: Parts, email: str, *, days_ago: float) -> None:
-    """Somebody asked for a link at this address, so long ago."""
-    with parts.database.transaction() as session:
-        asking.request_link(
-            session,
-            asking.Request(door=Door.SUBSCRIBE, address=parse(email)),
-            keyring=parts.keyring,
-            message_domain=parts.message_domain,
-            lifetimes=parts.lifetimes,
-            now=utcnow() - days_ago * DAY,
-        )
 
 
 def count(database: Database, table: type[Base]) -> int:
@@ -95,7 +81,7 @@ def test_audit_says_when_there_is_nothing_and_when_there_is_nobody(parts: Parts,
 
 
 def test_purge_says_what_it_did(parts: Parts) -> None:
-    asked(parts, "ada@example.org", days_ago=8)
+    ask_for_link(parts, "ada@example.org", door=Door.SUBSCRIBE, now=utcnow() - 8 * DAY)
 
     assert run(parts, "purge").stdout.splitlines() == [
         "Unconfirmed signups: 1",
@@ -113,8 +99,8 @@ def test_purge_says_what_it_did(parts: Parts) -> None:
 def test_a_sign_up_that_nobody_confirmed_is_gone_after_seven_days_with_every_trace(
     parts: Parts, database: Database
 ) -> None:
-    asked(parts, "old@example.org", days_ago=7.1)
-    asked(parts, "new@example.org", days_ago=6.9)
+    ask_for_link(parts, "old@example.org", door=Door.SUBSCRIBE, now=utcnow() - 7.1 * DAY)
+    ask_for_link(parts, "new@example.org", door=Door.SUBSCRIBE, now=utcnow() - 6.9 * DAY)
     with database.transaction() as session:
         make_reader(session, "ada@example.org", now=utcnow() - 100 * DAY)
 
@@ -128,8 +114,8 @@ def test_a_sign_up_that_nobody_confirmed_is_gone_after_seven_days_with_every_tra
 
 
 def test_who_asked_again_lately_is_left_alone_while_the_link_lives(parts: Parts, database: Database) -> None:
-    asked(parts, "ada@example.org", days_ago=8)
-    asked(parts, "ada@example.org", days_ago=1)
+    ask_for_link(parts, "ada@example.org", door=Door.SUBSCRIBE, now=utcnow() - 8 * DAY)
+    ask_for_link(parts, "ada@example.org", door=Door.SUBSCRIBE, now=utcnow() - 1 * DAY)
     assert purged(parts) == {}
     assert emails(database) == {"ada@example.org"}
 
@@ -139,7 +125,7 @@ def test_more_sign_ups_than_fit_into_a_batch_are_all_purged(
 ) -> None:
     monkeypatch.setattr(purging, "BATCH", 2)
     for number in range(5):
-        asked(parts, f"r{number}@example.org", days_ago=8)
+        ask_for_link(parts, f"r{number}@example.org", door=Door.SUBSCRIBE, now=utcnow() - 8 * DAY)
     assert purged(parts) == {"unconfirmed_signups": 5}
     assert emails(database) == set()
 
@@ -148,7 +134,7 @@ def test_links_go_a_week_after_their_death(parts: Parts, database: Database) -> 
     with database.transaction() as session:
         make_reader(session, "ada@example.org", now=utcnow() - 100 * DAY)
     for days_ago in (1, 8, 10):
-        asked(parts, "ada@example.org", days_ago=days_ago)
+        ask_for_link(parts, "ada@example.org", door=Door.SUBSCRIBE, now=utcnow() - days_ago * DAY)
     with database.transaction() as session:
         session.execute(update(MagicLink).values(expires_at=MagicLink.created_at))
 

@@ -12,20 +12,16 @@ from newsletter_svc.cli.watching import send_and_wait
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Delivery, MailingState, Status
-from newsletter_svc.digests import runs, steering
+from newsletter_svc.digests import steering
 from newsletter_svc.digests.progress import Progress
 from newsletter_svc.parts import Parts
-from newsletter_svc.subscribers import newsletters
-from tests.factories import fill
+from tests.factories import fill, send_now
 
 
 def publish(parts: Parts, *, readers: int) -> int:
     """Make an issue for so many readers."""
     fill(parts.database, "One", readers=readers)
-    with parts.database.transaction() as session:
-        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        press = parts.press
-        run = runs.send_now(session, newsletter, tz="Europe/London", press=press, now=utcnow())
+    run = send_now(parts)
     assert run.digest_id is not None
     return run.digest_id
 

@@ -8,12 +8,10 @@ import redis
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from newsletter_svc.auth import asking
-from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import Delivery, Mailing, Status
-from newsletter_svc.digests import editions, runs
+from newsletter_svc.digests import editions
 from newsletter_svc.digests.calendar import Schedule
 from newsletter_svc.jobs.celery_app import Queue, Task, make_celery
 from newsletter_svc.jobs.duties import WORTH_HELP, Duties
@@ -21,9 +19,8 @@ from newsletter_svc.jobs.hints import Hints
 from newsletter_svc.jobs.node import safely
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters
-from newsletter_svc.subscribers.addresses import parse
 from tests.broker import waiting
-from tests.factories import make_articles, make_reader
+from tests.factories import ask_for_link, make_articles, make_reader, owe_issue
 
 
 @pytest.fixture
@@ -37,24 +34,9 @@ def owe_an_issue(parts: Parts, *, readers: int) -> int:
     with parts.database.transaction() as session:
         for number in range(readers):
             make_reader(session, f"reader-{number}@example.org", now=utcnow())
-        make_articles(session, "One", now=utcnow())
-        newsletter = newsletters.get(session, newsletters.DEFAULT_SLUG)
-        run = runs.send_now(session, newsletter, tz="Europe/London", press=parts.press, now=utcnow())
-        assert run.recipients == readers
+    assert owe_issue(parts).recipients == readers
+    with parts.database.reading() as session:
         return session.scalars(select(Mailing.id)).one()
-
-
-def ask_to_sign_in(parts: Parts, *emails: str) -> None:
-    with parts.database.transaction() as session:
-        for email in emails:
-            asking.request_link(
-                session,
-                asking.Request(door=Door.SIGN_IN, address=parse(email)),
-                keyring=parts.keyring,
-                message_domain=parts.message_domain,
-                lifetimes=parts.lifetimes,
-                now=utcnow(),
-            )
 
 
 def sent(parts: Parts) -> int:
@@ -81,7 +63,7 @@ def test_a_helper_that_comes_too_late_calls_nobody(duties: Duties, parts: Parts,
 
 def test_a_worker_that_is_told_to_end_begins_nothing(duties: Duties, parts: Parts, queues: redis.Redis) -> None:
     mailing_id = owe_an_issue(parts, readers=WORTH_HELP + 1)
-    ask_to_sign_in(parts, "ada@example.net")
+    ask_for_link(parts, "ada@example.net")
     duties.stop()
     duties.carry(mailing_id)
     duties.send_single()
@@ -92,10 +74,10 @@ def test_a_worker_that_is_told_to_end_begins_nothing(duties: Duties, parts: Part
 def test_sign_in_mails_are_sent_by_several_where_there_are_several(
     duties: Duties, parts: Parts, queues: redis.Redis
 ) -> None:
-    ask_to_sign_in(parts, "ada@example.net")
+    ask_for_link(parts, "ada@example.net")
     duties.send_single()
     assert waiting(queues, Queue.SIGNIN) == []
-    ask_to_sign_in(parts, "bob@example.net", "cyd@example.net")
+    ask_for_link(parts, "bob@example.net", "cyd@example.net")
     duties.send_single()
     assert waiting(queues, Queue.SIGNIN) == [(Task.SEND_SINGLE, [])]
     assert sent(parts) == 3
@@ -108,7 +90,7 @@ def test_a_sweep_hints_at_what_is_due_and_at_nothing_else(duties: Duties, parts:
     duties.sweep()
     assert waiting(queues, Queue.BULK) == [(Task.CARRY, [mailing_id])]
     assert waiting(queues, Queue.SIGNIN) == []
-    ask_to_sign_in(parts, "ada@example.net")
+    ask_for_link(parts, "ada@example.net")
     duties.sweep()
     assert waiting(queues, Queue.SIGNIN) == [(Task.SEND_SINGLE, [])]
 
