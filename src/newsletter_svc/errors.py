@@ -20,6 +20,7 @@
     ├── mail.slots.LostSlot             a personal part of a digest that is printed nowhere or has no value
     ├── delivery.providers.calls.Unsigned, Unreadable
     │                                   a webhook that its provider did not sign, or that says nothing we know
+    ├── delivery.providers.fetching.NotFetched  a provider that does not answer
     ├── web.webhooks.NotSetUp           a webhook of a provider whose key is not among the settings
     ├── web.previews.PreviewOver        the address of a preview was good for an hour
     └── mail.failures.DeliveryError     why a mail was not accepted; the tree of reasons stands in that module

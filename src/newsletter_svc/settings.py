@@ -87,6 +87,8 @@ class Settings:
     """`name:password`, with which Postmark calls."""
     sendgrid_webhook_key: str | None = None
     """A public key: SendGrid signs with the other half."""
+    ses_topics: tuple[str, ...] = ()
+    """The topics of Amazon SNS in which SES tells, such as `arn:aws:sns:eu-west-1:123456789012:bounces`."""
     dkim_domain: str | None = None
     """Unset: nothing is signed here. Set: selector and key file are too."""
     dkim_selector: str | None = None
@@ -224,6 +226,7 @@ def _read(reader: Reader) -> Settings:
         mailgun_signing_key=reader.optional("MAILGUN_SIGNING_KEY"),
         postmark_webhook_auth=reader.optional("POSTMARK_WEBHOOK_AUTH"),
         sendgrid_webhook_key=reader.optional("SENDGRID_WEBHOOK_KEY"),
+        ses_topics=reader.listed("SES_TOPICS"),
         dkim_domain=reader.optional("DKIM_DOMAIN"),
         dkim_selector=reader.optional("DKIM_SELECTOR"),
         dkim_private_key_file=reader.path("DKIM_PRIVATE_KEY_FILE"),
@@ -273,7 +276,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if settings.ratelimit_storage_uri.partition("://")[0] not in COUNTER_STORAGES:
         yield "RATELIMIT_STORAGE_URI must be unset (the database) or begin with redis://, rediss:// or redis+unix://."
     yield from webhook_keys.problems(
-        postmark_auth=settings.postmark_webhook_auth, sendgrid_key=settings.sendgrid_webhook_key
+        postmark_auth=settings.postmark_webhook_auth,
+        sendgrid_key=settings.sendgrid_webhook_key,
+        ses_topics=settings.ses_topics,
     )
     yield from dkim_keys.problems(
         settings.dkim_domain,

@@ -1,13 +1,16 @@
 """The keys with which mail providers prove that a webhook is theirs, and what can be wrong with them."""
 
 import binascii
+import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+_TOPIC = re.compile(r"arn:aws(-cn)?:sns:([a-z0-9-]{3,}):\d{12}:[A-Za-z0-9_.-]{1,256}")
 
 
 @lru_cache
@@ -22,7 +25,13 @@ def sendgrid(key: str) -> EllipticCurvePublicKey:
     return found
 
 
-def problems(*, postmark_auth: str | None, sendgrid_key: str | None) -> Iterator[str]:
+def region_of(topic: str) -> tuple[str, str] | None:
+    """`("eu-west-1", "")` of `arn:aws:sns:eu-west-1:123456789012:bounces`; the second is `.cn` in China."""
+    found = _TOPIC.fullmatch(topic)
+    return (found[2], ".cn" if found[1] else "") if found else None
+
+
+def problems(*, postmark_auth: str | None, sendgrid_key: str | None, ses_topics: Sequence[str]) -> Iterator[str]:
     """What is wrong with the settings of webhooks, as sentences that show no secret."""
     if postmark_auth is not None:
         name, colon, password = postmark_auth.partition(":")
@@ -33,3 +42,6 @@ def problems(*, postmark_auth: str | None, sendgrid_key: str | None) -> Iterator
             sendgrid(sendgrid_key)
         except ValueError:
             yield "SENDGRID_WEBHOOK_KEY must be the verification key that SendGrid shows: a public key in base64."
+    for topic in ses_topics:
+        if region_of(topic) is None:
+            yield f"SES_TOPICS: {topic!r} is no topic such as arn:aws:sns:eu-west-1:123456789012:bounces."

@@ -38,6 +38,7 @@ class Source(StrEnum):
     MAILGUN = "mailgun"
     POSTMARK = "postmark"
     SENDGRID = "sendgrid"
+    SES = "ses"
 
 
 @dataclass(frozen=True)

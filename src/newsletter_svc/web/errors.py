@@ -17,6 +17,7 @@ from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
 from newsletter_svc.billing.failures import BadEvent, BillingOff, NoCustomer, StripeRefused, StripeUnavailable
 from newsletter_svc.delivery.providers.calls import Unreadable, Unsigned
+from newsletter_svc.delivery.providers.fetching import NotFetched
 from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
@@ -81,6 +82,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.FORBIDDEN, "forged_request", detail)
         case Unsigned():
             return Problem(HTTPStatus.UNAUTHORIZED, "bad_signature", str(error))
+        case NotFetched():
+            return BUSY
         case Unreadable():
             return Problem(HTTPStatus.BAD_REQUEST, "bad_request", str(error))
         case NotSetUp():

@@ -298,7 +298,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "webhooks.mail": Operation(
         Tag.WEBHOOKS,
-        "Bounces and complaints, as `mailgun`, `postmark` and `sendgrid` tell them; up to 1 MB",
+        "Bounces and complaints, as `mailgun`, `postmark`, `sendgrid` and `ses` tell them; up to 1 MB",
         {200: Ending("Taken, or known already, or nothing to us.", answers.Taken)},
         refusals=frozenset({400, 401, 404, 413, 503}),
     ),

@@ -3,29 +3,30 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
+import structlog
 from flask import Blueprint, Response, abort, jsonify, request
-from sqlalchemy.orm import Session
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import bounces
-from newsletter_svc.delivery.bounces import BounceEvent
-from newsletter_svc.delivery.providers import mailgun, postmark, sendgrid
-from newsletter_svc.delivery.providers.calls import Call
+from newsletter_svc.delivery.providers import calls, fetching, mailgun, postmark, sendgrid, ses
+from newsletter_svc.delivery.providers.calls import Call, Told, Unsigned
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.settings import Settings
 from newsletter_svc.web.state import parts
 
 LIMIT = 1024 * 1024
 
+log = structlog.get_logger()
 webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 
 class Read(Protocol):
     """Checks that a request comes from the provider, and makes events of it."""
 
-    def __call__(self, session: Session, call: Call, secret: str, /, *, now: datetime) -> list[BounceEvent]: ...
+    def __call__(self, call: Call, secret: str, /, *, now: datetime) -> Told: ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ PROVIDERS = {
     "mailgun": Provider(mailgun.read, "MAILGUN_SIGNING_KEY", lambda settings: settings.mailgun_signing_key),
     "postmark": Provider(postmark.read, "POSTMARK_WEBHOOK_AUTH", lambda settings: settings.postmark_webhook_auth),
     "sendgrid": Provider(sendgrid.read, "SENDGRID_WEBHOOK_KEY", lambda settings: settings.sendgrid_webhook_key),
+    "ses": Provider(
+        partial(ses.read, fetch=fetching.fetch), "SES_TOPICS", lambda settings: ",".join(settings.ses_topics) or None
+    ),
 }
 
 
@@ -61,8 +65,13 @@ def mail(provider: str) -> Response:
         raise NotSetUp(known.setting)
     call = Call({name.lower(): value for name, value in request.headers}, request.get_data())
     now = utcnow()
+    try:
+        told = known.read(call, secret, now=now)
+    except Unsigned as refusal:
+        log.warning("webhook_refused", provider=provider, why=refusal.private_reason)
+        raise
     with service.database.transaction() as session:
-        events = known.read(session, call, secret, now=now)
+        events = told.events if calls.is_new(session, told) else ()
         for event in events:
             bounces.take(session, event, complained=service.complained, now=now)
     return jsonify({"taken": len(events)})

@@ -1,23 +1,28 @@
 """A provider's request, and what the modules for all of them share: refusals, JSON, and the event it becomes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from newsletter_svc.delivery import bounces
 from newsletter_svc.delivery.bounces import BounceEvent, Source
 from newsletter_svc.delivery.models import BounceKind
 from newsletter_svc.errors import NewsletterError
+from newsletter_svc.limits.counters import SessionStorage
 from newsletter_svc.mail import reports
 from newsletter_svc.mail.replies import Reply
 
 LONGEST_NAME = 150
 LONGEST_ADDRESS = 320
 REFUSED = 550
+FORGOTTEN_AFTER_SECONDS = 15 * 60
+"""By then a proof that is good for minutes is good for nothing."""
 
 log = structlog.get_logger()
 
@@ -67,7 +72,33 @@ class Said:
     at: datetime | None = None
 
 
-def event_of(said: Said, source: Source, *, now: datetime) -> BounceEvent | None:
+@dataclass(frozen=True)
+class Told:
+    """All that a request says: what becomes of it is one transaction."""
+
+    events: tuple[BounceEvent, ...] = ()
+    once: str | None = None
+    """What the request used up, where its proof would also do for another: a second request with it says nothing."""
+
+
+def told_of(said: Iterable[Said], source: Source, *, now: datetime, once: str | None = None) -> Told:
+    """The events in what a provider says of some mails."""
+    events = [_event(each, source, now=now) for each in said]
+    return Told(tuple(event for event in events if event is not None), once)
+
+
+def is_new(session: Session, told: Told) -> bool:
+    """Whether this is the first request with its proof, as far as that matters.
+
+    In the transaction of what its events do: if that fails, the provider's next try must find the proof unused.
+    """
+    if told.once is None:
+        return True
+    key = f"webhook:{sha256(told.once.encode()).hexdigest()}"
+    return SessionStorage(session).incr(key, FORGOTTEN_AFTER_SECONDS) == 1
+
+
+def _event(said: Said, source: Source, *, now: datetime) -> BounceEvent | None:
     """The event; None where what is said does not speak of the reader's address."""
     email = _plain(said.email, LONGEST_ADDRESS)
     code = next(iter(reports.status_codes(said.words)), None)
@@ -96,6 +127,11 @@ def ignored(source: Source, what: object) -> None:
 def fields(value: Any) -> Mapping[str, Any]:
     """A JSON object; an empty one in the place of whatever else stands there."""
     return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[Mapping[str, Any]]:
+    """The JSON objects in a list; none in the place of whatever else stands there."""
+    return [fields(each) for each in value] if isinstance(value, list) else []
 
 
 def text(value: Any) -> str:

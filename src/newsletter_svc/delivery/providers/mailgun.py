@@ -5,31 +5,23 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from newsletter_svc.delivery.bounces import BounceEvent, Source
+from newsletter_svc.delivery.bounces import Source
 from newsletter_svc.delivery.models import BounceKind
 from newsletter_svc.delivery.providers import calls
-from newsletter_svc.delivery.providers.calls import Call, Said, Unsigned
-from newsletter_svc.limits.counters import SessionStorage
+from newsletter_svc.delivery.providers.calls import Call, Said, Told, Unsigned
 
 GOOD_FOR_SECONDS = 300
-FORGOTTEN_AFTER_SECONDS = 3 * GOOD_FOR_SECONDS
 PERMANENT = "permanent"
 KNOWN_TO_BOUNCE = "suppress-bounce"
 """Mailgun did not even try: the address had bounced before."""
 
 
-def read(session: Session, call: Call, secret: str, *, now: datetime) -> list[BounceEvent]:
+def read(call: Call, secret: str, *, now: datetime) -> Told:
     """The event in a request; `secret` is the signing key. Raises Unsigned, Unreadable."""
     told = calls.fields(call.json())
     token = _checked_token(calls.fields(told.get("signature")), secret, now=now)
-    if not _is_new(session, token):
-        calls.ignored(Source.MAILGUN, "a token that was used already")
-        return []
     said = _said(calls.fields(told.get("event-data")))
-    event = None if said is None else calls.event_of(said, Source.MAILGUN, now=now)
-    return [event] if event is not None else []
+    return calls.told_of([said] if said else [], Source.MAILGUN, now=now, once=token)
 
 
 def _checked_token(signature: Any, secret: str, *, now: datetime) -> str:
@@ -41,12 +33,6 @@ def _checked_token(signature: Any, secret: str, *, now: datetime) -> str:
     if not timestamp.isdecimal() or abs(now.timestamp() - int(timestamp)) > GOOD_FOR_SECONDS:
         raise Unsigned("time stamp")
     return token
-
-
-def _is_new(session: Session, token: str) -> bool:
-    # In the transaction of what the event does: if that fails, the provider's next try must find the token unused.
-    key = f"mailgun:{sha256(token.encode()).hexdigest()}"
-    return SessionStorage(session).incr(key, FORGOTTEN_AFTER_SECONDS) == 1
 
 
 def _said(told: Any) -> Said | None:

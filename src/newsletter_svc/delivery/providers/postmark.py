@@ -4,12 +4,10 @@ import hmac
 from base64 import b64encode
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
-from newsletter_svc.delivery.bounces import BounceEvent, Source
+from newsletter_svc.delivery.bounces import Source
 from newsletter_svc.delivery.models import BounceKind
 from newsletter_svc.delivery.providers import calls
-from newsletter_svc.delivery.providers.calls import Call, Said, Unsigned
+from newsletter_svc.delivery.providers.calls import Call, Said, Told, Unsigned
 
 KINDS = {
     "HardBounce": BounceKind.HARD,
@@ -23,7 +21,7 @@ KINDS = {
 RECORDS = frozenset({"Bounce", "SpamComplaint"})
 
 
-def read(_session: Session, call: Call, secret: str, *, now: datetime) -> list[BounceEvent]:
+def read(call: Call, secret: str, *, now: datetime) -> Told:
     """The events in a request; `secret` is `name:password`. Raises Unsigned, Unreadable."""
     expected = f"Basic {b64encode(secret.encode()).decode()}"
     if not hmac.compare_digest(call.header("Authorization").encode(), expected.encode()):
@@ -31,11 +29,11 @@ def read(_session: Session, call: Call, secret: str, *, now: datetime) -> list[B
     told = calls.fields(call.json())
     if told.get("RecordType") not in RECORDS:
         calls.ignored(Source.POSTMARK, told.get("RecordType"))
-        return []
+        return Told()
     kind = KINDS.get(calls.text(told.get("Type")))
     if kind is None:
         calls.ignored(Source.POSTMARK, told.get("Type"))
-        return []
+        return Told()
     said = Said(
         id=calls.text(told.get("ID")),
         message=calls.text(told.get("MessageID")),
@@ -44,5 +42,4 @@ def read(_session: Session, call: Call, secret: str, *, now: datetime) -> list[B
         words=calls.text(told.get("Details")),
         at=calls.moment(told.get("BouncedAt")),
     )
-    event = calls.event_of(said, Source.POSTMARK, now=now)
-    return [event] if event is not None else []
+    return calls.told_of([said], Source.POSTMARK, now=now)

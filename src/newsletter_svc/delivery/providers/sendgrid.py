@@ -7,13 +7,12 @@ from datetime import datetime
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
-from sqlalchemy.orm import Session
 
 from newsletter_svc import webhook_keys
-from newsletter_svc.delivery.bounces import BounceEvent, Source
+from newsletter_svc.delivery.bounces import Source
 from newsletter_svc.delivery.models import BounceKind
 from newsletter_svc.delivery.providers import calls
-from newsletter_svc.delivery.providers.calls import Call, Said, Unreadable, Unsigned
+from newsletter_svc.delivery.providers.calls import Call, Said, Told, Unreadable, Unsigned
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -21,15 +20,13 @@ BLOCKED = "blocked"
 """A bounce of this type says that the server mistrusts the sender, whatever its code says."""
 
 
-def read(_session: Session, call: Call, secret: str, *, now: datetime) -> list[BounceEvent]:
+def read(call: Call, secret: str, *, now: datetime) -> Told:
     """The events in a request; `secret` is the public key, as SendGrid shows it. Raises Unsigned, Unreadable."""
     _check(call, secret)
     told = call.json()
     if not isinstance(told, list):
         raise Unreadable("the body is no list")
-    said = [each for each in map(_said, told) if each is not None]
-    events = [calls.event_of(each, Source.SENDGRID, now=now) for each in said]
-    return [event for event in events if event is not None]
+    return calls.told_of(filter(None, map(_said, told)), Source.SENDGRID, now=now)
 
 
 def _check(call: Call, secret: str) -> None:
