@@ -9,7 +9,7 @@
     ├── subscribers.newsletters.UnknownNewsletter, BadNewsletter
     ├── auth.redeeming.LinkGone         a magic link or code that no longer works
     ├── auth.api_keys.BadApiKey, MissingScope
-    ├── billing.failures.BillingOff, NoCustomer, CustomerTaken, BadEvent
+    ├── billing.failures.BillingOff, NoCustomer, TooManyPresses, CustomerTaken, BadEvent
     ├── billing.failures.StripeUnavailable, StripeRefused, NotAtStripe
     ├── limits.limiter.OverLimit        too often: PeerOverLimit, ServiceOverLimit, CodesLocked
     ├── digests.calendar.BadSchedule

@@ -97,7 +97,7 @@ def credentials(parts: Parts, client: FlaskClient, inbox: Inbox) -> dict[str, An
     return {"cookies": {Cookie.SESSION.value: cookie.value}, "headers": {"Authorization": f"Bearer {key}"}}
 
 
-@description.include(tag=[Tag.READER, Tag.OPERATORS]).parametrize()
+@description.include(tag=[Tag.READER, Tag.BILLING, Tag.OPERATORS]).parametrize()
 @SHORT
 def test_readers_and_operators_get_only_what_is_described(
     case: schemathesis.Case, send: Send, credentials: dict[str, Any]

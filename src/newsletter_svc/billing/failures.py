@@ -15,6 +15,14 @@ class NoCustomer(NewsletterError):
     """This reader is no customer at Stripe, or none any more."""
 
 
+class TooManyPresses(NewsletterError):
+    """One reader asks for payment pages as no person does. `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("You have begun to update your billing too often. Please try again later.")
+        self.retry_after = retry_after
+
+
 class CustomerTaken(NewsletterError):
     """The customer belongs to another subscriber already."""
 

@@ -2,26 +2,34 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
 from newsletter_svc.audit import Event
 from newsletter_svc.billing import customers, letters
-from newsletter_svc.billing.failures import NoCustomer
+from newsletter_svc.billing.failures import NoCustomer, TooManyPresses
 from newsletter_svc.billing.models import BillingUpdate
 from newsletter_svc.db import change, delete_where
 from newsletter_svc.subscribers.models import Subscriber
 
+MOST = 20
+"""Presses of one reader within an hour: each is a request to Stripe, which limits us all together."""
+WINDOW = timedelta(hours=1)
 KEEP = timedelta(days=30)
 """Far longer than a payment page can be paid on (a day) and than Stripe goes on sending an event (three)."""
 
 
 def begin(session: Session, subscriber_id: int, *, redirect: str, now: datetime) -> BillingUpdate:
-    """One more press. Raises NoCustomer."""
+    """One more press. Raises NoCustomer, TooManyPresses."""
     customer_id = customers.customer_of(session, subscriber_id)
     if customer_id is None:
         raise NoCustomer("There is no payment on record for this address, so there is nothing to update.")
+    lately = select(func.count()).where(
+        BillingUpdate.subscriber_id == subscriber_id, BillingUpdate.created_at > now - WINDOW
+    )
+    if (session.scalar(lately) or 0) >= MOST:
+        raise TooManyPresses(int(WINDOW.total_seconds()))
     begun = BillingUpdate(subscriber_id=subscriber_id, customer_id=customer_id, redirect=redirect, created_at=now)
     session.add(begun)
     session.flush()

@@ -15,7 +15,14 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
-from newsletter_svc.billing.failures import BadEvent, BillingOff, NoCustomer, StripeRefused, StripeUnavailable
+from newsletter_svc.billing.failures import (
+    BadEvent,
+    BillingOff,
+    NoCustomer,
+    StripeRefused,
+    StripeUnavailable,
+    TooManyPresses,
+)
 from newsletter_svc.delivery.providers.calls import Unreadable, Unsigned
 from newsletter_svc.delivery.providers.fetching import NotFetched
 from newsletter_svc.digests.letter import UnknownDigest
@@ -108,6 +115,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "billing_off", str(error), headers=later)
         case NoCustomer():
             return Problem(HTTPStatus.CONFLICT, "no_customer", str(error))
+        case TooManyPresses():
+            later = (("Retry-After", str(error.retry_after)),)
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", str(error), headers=later)
         case BadEvent():
             detail = "This is not an event that Stripe has signed for us, or it is older than five minutes."
             return Problem(HTTPStatus.BAD_REQUEST, "bad_event", detail)

@@ -179,7 +179,7 @@ OPERATIONS: Mapping[str, Operation] = {
             200: Ending("The address of the payment page.", answers.PaymentPage),
             303: Ending("A browser goes to the payment page.", headers=("Location",)),
         },
-        refusals=_READS | {401, 403, 409, 503},
+        refusals=_READS | {401, 403, 409, 429, 503},
         reads=bodies.BillingPress,
         guard=Guard.SESSION,
     ),

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from newsletter_svc.alerts import Alert, Cause
 from newsletter_svc.app import create_app
-from newsletter_svc.billing import customers
+from newsletter_svc.billing import customers, updates
+from newsletter_svc.billing.models import BillingUpdate
 from newsletter_svc.clock import utcnow
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
@@ -199,6 +200,20 @@ def test_without_a_key_billing_says_what_to_set(settings: Settings, method: str,
     assert answer.json["detail"] == "Billing is not set up on this service: set STRIPE_SECRET_KEY."  # type: ignore[index]
     assert int(answer.headers["Retry-After"]) > 0
     plain.extensions[EXTENSION].database.dispose()
+
+
+@pytest.mark.usefixtures("customer")
+def test_who_presses_as_no_person_does_is_told_to_come_back_later(
+    reader: FlaskClient, stripe: StripeStandIn, parts: Parts
+) -> None:
+    for _ in range(updates.MOST):
+        press(reader)
+    answer = reader.post("/billing/update", json={})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3600")
+    assert len(stripe.account.sessions) == updates.MOST
+    with parts.database.transaction() as session:
+        session.execute(update(BillingUpdate).values(created_at=utcnow() - updates.WINDOW))
+    press(reader)
 
 
 # Faults.
