@@ -1,5 +1,9 @@
 """The journal of a claim: whatever is left of it after a kill says the truth."""
 
+import fcntl
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +79,57 @@ def test_the_journal_of_a_living_sender_is_left_alone(tmp_path: Path) -> None:
         assert journal.present(tmp_path) == ["living"]
 
     assert journal.present(tmp_path) == []
+
+
+def test_a_journal_that_recovery_removed_before_it_was_locked_is_made_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def lock_too_late(file: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert recovery.recover(database, tmp_path, unknown_resend_seconds=RESEND, now=NOW) == 1
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_too_late)
+    with Journal(tmp_path, "alive") as own:
+        own.intent(7)
+        assert journal.present(tmp_path) == ["alive"]
+        assert list(journal.left_behind(tmp_path)) == []
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 4])
+def test_a_journal_that_cannot_be_begun_leaves_no_file_behind_and_none_open(tmp_path: Path, room: int) -> None:
+    with no_file_grows_beyond(room), pytest.raises(OSError, match=r"No space left|File too large"):
+        Journal(tmp_path, "alive")
+    assert journal.present(tmp_path) == []
+    open_files = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert not [each for each in open_files if each.is_relative_to(tmp_path)]
+
+
+@pytest.mark.parametrize("room", range(1, 9))
+def test_a_record_that_the_disk_has_no_room_for_is_an_error_and_leaves_the_others_readable(
+    tmp_path: Path, room: int
+) -> None:
+    own = Journal(tmp_path, "dead")
+    own.intent(7)
+    size = (tmp_path / "dead.journal").stat().st_size
+    with no_file_grows_beyond(size + room), pytest.raises(OSError, match="No space left"):
+        own.intent(8)
+    own.result(7, Ended.ACCEPTED, b"250 Ok")
+    own.close(done=False)
+
+    assert read(tmp_path) == {7: Record(Ended.ACCEPTED, "250 Ok")}
 
 
 def test_a_block_that_fails_leaves_its_journal_for_recovery(tmp_path: Path) -> None:

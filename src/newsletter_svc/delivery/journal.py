@@ -5,6 +5,7 @@ the reply. Afterwards an intent without a result means "unknown", a result is wh
 message never left. The file goes when the marks are committed. A `write` survives the process; power loss it does not.
 """
 
+import errno
 import fcntl
 import os
 import struct
@@ -58,18 +59,21 @@ class Journal:
     def __init__(self, directory: Path, worker: str, *, mailing_id: int | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{worker}{_SUFFIX}"
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        os.write(self._file, _MAILING.pack(b"M", mailing_id or 0))
+        self._file = _make(self._path)
+        try:
+            self._write(_MAILING.pack(b"M", mailing_id or 0))
+        except BaseException:
+            self.close(done=True)
+            raise
 
     def intent(self, delivery_id: int) -> None:
         """The final dot goes out now. Raises OSError, and then it must not (a full disk)."""
-        os.write(self._file, _INTENT.pack(b"I", delivery_id))
+        self._write(_INTENT.pack(b"I", delivery_id))
 
     def result(self, delivery_id: int, ended: Ended, reply: bytes = b"") -> None:
         """The reply has come, or will not come any more."""
         text = reply[:_REPLY_LIMIT]
-        os.write(self._file, _RESULT.pack(ended.value, delivery_id, len(text)) + text)
+        self._write(_RESULT.pack(ended.value, delivery_id, len(text)) + text)
 
     def close(self, *, done: bool) -> None:
         """Let go of it: `done` when every mark is committed, else it stays for whoever recovers it."""
@@ -77,11 +81,28 @@ class Journal:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
 
+    def _write(self, record: bytes) -> None:
+        written = os.write(self._file, record)
+        if written < len(record):
+            # A disk that has just become full takes the beginning, and nothing could be read that is written behind it.
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.close(done=kind is None)
+
+
+def _make(path: Path) -> int:
+    """Make the file and lock it. In between, recovery may take it for that of a dead sender and remove it."""
+    while True:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():
+            return file
+        os.close(file)
 
 
 def left_behind(directory: Path) -> Iterator[Left]:
