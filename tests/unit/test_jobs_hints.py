@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,6 +80,13 @@ def test_whoever_wakes_does_not_wait_for_a_broker_that_never_answers() -> None:
     with flushed(hint_thread(f"redis://127.0.0.1:{silent.getsockname()[1]}")) as wake, silent:
         wake()
         assert not wake.flush(0), "the hint is still on its way"
+
+
+def test_a_process_that_ends_right_after_its_hint_has_sent_it(broker_url: str, queues: redis.Redis) -> None:
+    program = "import sys; from newsletter_svc.jobs.hints import hint_thread; hint_thread(sys.argv[1])()"
+    ended = subprocess.run([sys.executable, "-c", program, broker_url], capture_output=True, text=True, check=True)
+    assert waiting(queues, Queue.CHORES) == [("newsletter.sweep", [])]
+    assert "hint_not_sent" not in ended.stdout + ended.stderr
 
 
 def test_a_broker_that_is_away_costs_a_warning(structlog_events: list[structlog.typing.EventDict]) -> None:

@@ -21,6 +21,10 @@ class Hints:
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
 
+    def prepare(self) -> None:
+        """Import what speaks to the broker, which Celery does at the first message only; nothing is connected."""
+        self._celery.connection_for_write().get_transport_cls()
+
     def send(self, task: Task, *ids: int) -> bool:
         """Send one, within seconds; whether the broker has it."""
         try:
@@ -65,9 +69,11 @@ class HintThread:
         with self._changed:
             self._waiting.add(task)
             if self._thread is None or not self._thread.is_alive():
+                # Not by the thread: a command ends right after its hint, and an interpreter that ends lets no module
+                # make threads any more, which the client of Redis prepares for when it is imported.
+                self._hints.prepare()
                 self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
                 self._thread.start()
-                # A command ends right after its hint.
                 atexit.register(self.flush)
             self._changed.notify_all()
 
