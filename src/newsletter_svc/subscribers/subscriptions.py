@@ -1,6 +1,6 @@
 """Who is subscribed to what: confirming and leaving."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 
 from sqlalchemy import bindparam, select, update
@@ -48,6 +48,13 @@ def complained(session: Session, email: str, *, now: datetime) -> None:
         .values(status=SubscriptionStatus.UNSUBSCRIBED, unsubscribed_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+def choose(session: Session, subscriber_id: int, newsletter_ids: Set[int], *, now: datetime) -> None:
+    """Get these newsletters and no others. Only for who has proved to own the address."""
+    for newsletter_id in confirmed_ids(session, subscriber_id) - newsletter_ids:
+        leave(session, subscriber_id, newsletter_id, now=now)
+    confirm(session, subscriber_id, sorted(newsletter_ids), now=now)
 
 
 def confirmed_ids(session: Session, subscriber_id: int) -> set[int]:

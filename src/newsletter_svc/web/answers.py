@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from newsletter_svc.auth.own_data import Happened, LinkAsked, Mail, SignIn, Standing
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
 from newsletter_svc.web.messages import Code
@@ -45,6 +46,29 @@ class Reader(Answer):
     name: str
     newsletters: list[str]
     """The slugs of the newsletters that this reader receives."""
+
+
+class Profile(Reader):
+    """The reader's own data, as they can change it."""
+
+    created_at: datetime
+
+
+class OwnData(Answer):
+    """Everything that is on record about the reader."""
+
+    id: str
+    """How other services know this reader: the subject of a pass."""
+    email: str
+    name: str
+    created_at: datetime
+    confirmed_at: datetime | None
+    subscriptions: list[Standing]
+    """Also those that were never confirmed or have been left."""
+    sign_ins: list[SignIn]
+    links: list[LinkAsked]
+    mails: list[Mail]
+    events: list[Happened]
 
 
 class SessionState(Answer):

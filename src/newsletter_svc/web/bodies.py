@@ -61,6 +61,17 @@ class Asking(BaseModel):
             raise BadFields([("email", str(error))]) from error
 
 
+class Changes(BaseModel):
+    """The body of `PATCH /me`. What is left out stays as it is."""
+
+    model_config = CONFIG
+
+    name: Name | None = None
+    """How to address the reader."""
+    newsletters: Annotated[list[Slug], Field(max_length=50)] | None = None
+    """Slugs of all that the reader wants to get from now on; an empty list leaves every newsletter."""
+
+
 class OneTimeCode(BaseModel):
     """The body of `/signin/code`."""
 

@@ -1,0 +1,143 @@
+"""What is on record about one reader, for that reader: all of it, in their own words where there are some."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter_svc import audit
+from newsletter_svc.auth.models import BrowserSession, MagicLink
+from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription
+
+
+@dataclass(frozen=True)
+class Standing:
+    """With one newsletter, by its slug."""
+
+    newsletter: str
+    status: str
+    created_at: datetime
+    confirmed_at: datetime | None
+    unsubscribed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """One browser in which the reader was signed in."""
+
+    browser: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class LinkAsked:
+    """One link that somebody asked for, and what the form said."""
+
+    door: str
+    name: str
+    redirect: str
+    asked_from: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail that was owed to the reader; `sent` means that a mail server took it."""
+
+    kind: str
+    recipient: str
+    message_id: str
+    status: str
+    reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One line of the audit trail; `origin` is a keyed hash of the network that it came from."""
+
+    at: datetime
+    event: str
+    reason: str | None
+    origin: str | None
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """Everything."""
+
+    id: str
+    """How other services know this reader."""
+    email: str
+    name: str
+    created_at: datetime
+    confirmed_at: datetime | None
+    subscriptions: Sequence[Standing]
+    sign_ins: Sequence[SignIn]
+    links: Sequence[LinkAsked]
+    mails: Sequence[Mail]
+    events: Sequence[Happened]
+
+
+def collect(session: Session, subscriber: Subscriber) -> OwnData:
+    """All that is on record about this subscriber, the oldest first. Secrets and their hashes are no data of theirs."""
+    return OwnData(
+        id=subscriber.public_id,
+        email=subscriber.email,
+        name=subscriber.name,
+        created_at=subscriber.created_at,
+        confirmed_at=subscriber.confirmed_at,
+        subscriptions=_standings(session, subscriber.id),
+        sign_ins=_sign_ins(session, subscriber.id),
+        links=_links(session, subscriber.id),
+        mails=_mails(session, subscriber.id),
+        events=[
+            Happened(event.at, event.event, event.reason, event.peer) for event in audit.trail(session, subscriber.id)
+        ],
+    )
+
+
+def _standings(session: Session, subscriber_id: int) -> list[Standing]:
+    rows = session.execute(
+        select(Subscription, Newsletter.slug)
+        .join(Newsletter, Newsletter.id == Subscription.newsletter_id)
+        .where(Subscription.subscriber_id == subscriber_id)
+        .order_by(Newsletter.id)
+    )
+    return [
+        Standing(slug, found.status, found.created_at, found.confirmed_at, found.unsubscribed_at)
+        for found, slug in rows
+    ]
+
+
+def _sign_ins(session: Session, subscriber_id: int) -> list[SignIn]:
+    mine = select(BrowserSession).where(BrowserSession.subscriber_id == subscriber_id).order_by(BrowserSession.id)
+    return [
+        SignIn(each.browser, each.created_at, each.last_seen_at, each.expires_at, each.revoked_at)
+        for each in session.scalars(mine)
+    ]
+
+
+def _links(session: Session, subscriber_id: int) -> list[LinkAsked]:
+    mine = select(MagicLink).where(MagicLink.subscriber_id == subscriber_id)
+    return [
+        LinkAsked(each.door, each.name, each.redirect, each.asked_from, each.created_at, each.expires_at, each.used_at)
+        for each in session.scalars(mine.order_by(MagicLink.created_at, MagicLink.id))
+    ]
+
+
+def _mails(session: Session, subscriber_id: int) -> list[Mail]:
+    mine = select(Delivery).where(Delivery.subscriber_id == subscriber_id).order_by(Delivery.id)
+    return [
+        Mail(each.kind, each.recipient, each.message_id, each.status, each.reason, each.created_at, each.finished_at)
+        for each in session.scalars(mine)
+    ]

@@ -1,0 +1,76 @@
+"""The reader's own data over a session: see, change, take along, erase."""
+
+from dataclasses import asdict
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy.orm import Session
+
+from newsletter_svc.auth import own_data
+from newsletter_svc.clock import utcnow
+from newsletter_svc.subscribers import erasing, newsletters, subscriptions
+from newsletter_svc.subscribers.models import Subscriber
+from newsletter_svc.web import answers, bodies, cookies, forgery
+from newsletter_svc.web.cookies import Cookie
+from newsletter_svc.web.sessions import reader
+from newsletter_svc.web.state import parts
+
+me = Blueprint("me", __name__)
+
+FILE_NAME = "my-data.json"
+
+
+@me.get("/me")
+def show() -> Response:
+    """Who the reader is, and what they get."""
+    with parts().database.reading() as session:
+        return jsonify(_profile(session, reader(session).subscriber))
+
+
+@me.patch("/me")
+def change() -> Response:
+    """Change the name or the newsletters. Who is signed in has proved the address, so no mail has to ask again."""
+    forgery.check_own_request()
+    changes = bodies.read(bodies.Changes)
+    with parts().database.transaction() as session:
+        subscriber = reader(session).subscriber
+        if changes.name is not None:
+            subscriber.name = changes.name
+        if changes.newsletters is not None:
+            wanted = {newsletters.get(session, slug).id for slug in changes.newsletters}
+            subscriptions.choose(session, subscriber.id, wanted, now=utcnow())
+        session.flush()
+        return jsonify(_profile(session, subscriber))
+
+
+@me.delete("/me")
+def erase() -> Response:
+    """Forget this reader for good, and sign them out everywhere."""
+    forgery.check_own_request()
+    service = parts()
+    with service.database.transaction() as session:
+        subscriber_id = reader(session).subscriber.id
+        erasing.erase(session, subscriber_id, by=erasing.By.READER, keyring=service.keyring, now=utcnow())
+    response = Response(status=204)
+    cookies.remove(response, Cookie.SESSION)
+    return response
+
+
+@me.get("/me/export")
+def export() -> Response:
+    """Everything on record about this reader, as a file."""
+    with parts().database.reading() as session:
+        found = own_data.collect(session, reader(session).subscriber)
+    response = jsonify(answers.OwnData.model_validate(asdict(found)).model_dump(mode="json"))
+    response.headers.set("Content-Disposition", "attachment", filename=FILE_NAME)
+    return response
+
+
+def _profile(session: Session, subscriber: Subscriber) -> dict[str, object]:
+    found = subscriptions.confirmed_newsletters(session, subscriber.id)
+    profile = answers.Profile(
+        email=subscriber.email,
+        name=subscriber.name,
+        newsletters=[newsletter.slug for newsletter in found],
+        created_at=subscriber.created_at,
+    )
+    return profile.model_dump(mode="json")
