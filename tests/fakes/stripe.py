@@ -49,8 +49,7 @@ class StripeStandIn:
     def __init__(self) -> None:
         self.account = Account()
         self.asked: list[Asked] = []
-        self.meanwhile: Callable[[], object] | None = None
-        """What happens, once, after a page was made and before its answer arrives."""
+        self._meanwhile: list[tuple[str, Callable[[], object]]] = []
         self._faults: list[tuple[str, Fault]] = []
         self._answers: dict[str, tuple[object, int, object]] = {}
         self._over = threading.Event()
@@ -74,6 +73,10 @@ class StripeStandIn:
         """The next requests to paths that begin so go wrong, one after the other."""
         self._faults += [(at, fault) for fault in faults]
 
+    def meanwhile(self, happens: Callable[[], object], *, at: str) -> None:
+        """Let something happen, once, after a POST to such a path was done and before its answer arrives."""
+        self._meanwhile.append((at, happens))
+
     def keys(self, path: str) -> list[str | None]:
         """The Idempotency-Keys of the POSTs to this path."""
         return [each.idempotency_key for each in self.asked if (each.method, each.path) == ("POST", path)]
@@ -92,6 +95,9 @@ class StripeStandIn:
             before, status, body = self._answers[key]
             return (status, body) if before == (asked.path, values) else _error(400, "idempotency_error")
         status, body = self._do(asked, values)
+        for each in [each for each in self._meanwhile if asked.method == "POST" and asked.path.startswith(each[0])]:
+            self._meanwhile.remove(each)
+            each[1]()
         if key is not None:
             self._answers[key] = ((asked.path, values), status, json.loads(json.dumps(body)))
         return status, body
@@ -101,11 +107,7 @@ class StripeStandIn:
         try:
             match asked.method, kind or name:
                 case "POST", "checkout":
-                    made = account.create_session(values)
-                    if self.meanwhile is not None:
-                        happens, self.meanwhile = self.meanwhile, None
-                        happens()
-                    return 200, made
+                    return 200, account.create_session(values)
                 case "GET", "subscriptions":
                     return 200, account.list_subscriptions(values)
                 case "GET", "checkout/sessions":

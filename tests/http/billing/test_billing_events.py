@@ -91,6 +91,19 @@ def test_event_and_reader_may_come_in_either_order_and_have_one_effect(
     assert len(stripe.keys(f"/v1/customers/{customer}")) == 1
 
 
+def test_event_and_reader_at_the_same_moment_have_one_effect(
+    reader: FlaskClient, stripe: StripeStandIn, customer: str, inbox: Inbox
+) -> None:
+    url = press(reader)
+    card = stripe.account.enter_card(session_of(url))
+    payload, answers = completed(stripe, url), []
+    stripe.meanwhile(lambda: answers.append(tell(reader, payload).status_code), at="/v1/customers")
+    assert come_back(reader, stripe, url, headers=AS_PROGRAM).json == UPDATED
+    assert answers == [200]
+    assert stripe.account.cards(customer) == {card}
+    assert billing_mails(inbox) == 1
+
+
 def test_an_event_that_comes_twice_is_acted_on_once(
     reader: FlaskClient, stripe: StripeStandIn, customer: str, parts: Parts
 ) -> None:
@@ -115,7 +128,7 @@ def test_an_event_may_come_before_the_answer_that_names_its_session(
         session["url"] = "https://checkout.example/early"
         assert tell(reader, event(COMPLETED, session)).status_code == 200
 
-    stripe.meanwhile = finish_at_once
+    stripe.meanwhile(finish_at_once, at="/v1/checkout")
     assert press(reader) == "https://checkout.example/early"
     assert stripe.account.cards(customer) == set(cards)
     assert billing_mails(inbox) == 1
