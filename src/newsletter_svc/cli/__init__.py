@@ -3,7 +3,6 @@
 import click
 
 _NAMES = (
-    "",
     "api-key",
     "articles",
     "audit",
