@@ -54,6 +54,22 @@ class Profile(Reader):
     created_at: datetime
 
 
+class CardChange(Answer):
+    """One press of "update billing"."""
+
+    begun_at: datetime
+    done_at: datetime | None
+    """When the new card came into use, if it did."""
+
+
+class Billing(Answer):
+    """Who the reader is at Stripe. Card details are kept there, and never here."""
+
+    customer: str | None
+    updates: list[CardChange]
+    """Of the last month."""
+
+
 class OwnData(Answer):
     """Everything that is on record about the reader."""
 
@@ -69,6 +85,7 @@ class OwnData(Answer):
     links: list[LinkAsked]
     mails: list[Mail]
     events: list[Happened]
+    billing: Billing
 
 
 class SessionState(Answer):

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify
 from sqlalchemy.orm import Session
 
 from newsletter_svc.auth import own_data
+from newsletter_svc.billing import own_data as own_billing
 from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import erasing, newsletters, subscriptions
 from newsletter_svc.subscribers.models import Subscriber
@@ -59,8 +60,10 @@ def erase() -> Response:
 def export() -> Response:
     """Everything on record about this reader, as a file."""
     with parts().database.reading() as session:
-        found = own_data.collect(session, reader(session).subscriber)
-    response = jsonify(answers.OwnData.model_validate(asdict(found)).model_dump(mode="json"))
+        subscriber = reader(session).subscriber
+        found = asdict(own_data.collect(session, subscriber))
+        found["billing"] = asdict(own_billing.collect(session, subscriber.id))
+    response = jsonify(answers.OwnData.model_validate(found).model_dump(mode="json"))
     response.headers.set("Content-Disposition", "attachment", filename=FILE_NAME)
     return response
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from newsletter_svc.alerts import Alert, Cause
 from newsletter_svc.app import create_app
 from newsletter_svc.billing import customers, updates
-from newsletter_svc.billing.models import BillingUpdate
+from newsletter_svc.billing.models import BillingUpdate, Customer
 from newsletter_svc.clock import utcnow
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
@@ -109,6 +109,22 @@ def test_the_later_press_counts_however_late_the_earlier_page_is_finished(
 def test_a_foreign_return_address_becomes_the_front_page(reader: FlaskClient, stripe: StripeStandIn) -> None:
     url = press(reader, redirect="https://evil.example/account")
     assert come_back(reader, stripe, url).location == "http://127.0.0.1:8000/?stripe=billing-update-cancel"
+
+
+def test_the_readers_own_data_tell_what_is_on_record_of_billing_and_erasing_takes_it_away(
+    reader: FlaskClient, stripe: StripeStandIn, customer: str, parts: Parts
+) -> None:
+    press(reader)
+    url = press(reader)
+    stripe.account.enter_card(session_of(url))
+    come_back(reader, stripe, url)
+    answer = reader.get("/me/export").json
+    assert answer is not None
+    assert answer["billing"]["customer"] == customer
+    assert [each["done_at"] is not None for each in answer["billing"]["updates"]] == [False, True]
+    assert reader.delete("/me", json={}).status_code == 204
+    with parts.database.reading() as session:
+        assert session.scalars(select(BillingUpdate)).all() == session.scalars(select(Customer)).all() == []
 
 
 # By hand, and by others.
