@@ -25,7 +25,8 @@ _ASKED = Sample(
         "asked_at_sign_in": False,
         "asked_from": "Firefox on Linux",
         "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
-    }
+    },
+    needed=("link",),
 )
 _ALERT = Sample(
     {

@@ -22,12 +22,14 @@ from newsletter_svc.settings import Settings
 class Sample:
     """Data that an e-mail is tried with; `slots` are the parts of it that differ from reader to reader.
 
-    `pages` are the templates of its kind that are for browsers.
+    `pages` are the templates of its kind that are for browsers. `needed` names what the mail is useless without, such
+    as the link that signs in: it has to stand whole in both parts.
     """
 
     context: Mapping[str, Any]
     slots: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
 
 
 class Composer:
@@ -84,6 +86,7 @@ class Composer:
             values = dict.fromkeys(sample.slots, self.publication.url)
             for page in sample.pages:
                 self.render_page(kind, page, {**sample.context, **values, "subject": rendered.subject})
+            _require_needed(rendered, sample)
         except Exception as error:  # Whatever a template can do wrong.
             return f"{kind}: {templates.explained(error, self._settings.templates_dir)}"
         return None
@@ -132,3 +135,11 @@ class Composer:
         except UnicodeEncodeError:
             raise UnsendableMessage("the text holds half of a character (a lone surrogate)") from None
         return part
+
+
+def _require_needed(rendered: Rendered, sample: Sample) -> None:
+    """Raises LookupError for what a reader would look for in vain."""
+    for name in sample.needed:
+        for part, content in (("body.txt", rendered.text), ("body.html", rendered.html)):
+            if str(sample.context[name]) not in content:
+                raise LookupError(f"{part} does not print {name!r} whole")

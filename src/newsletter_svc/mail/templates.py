@@ -53,14 +53,25 @@ def broken_files(environment: Environment, own: Path) -> Iterator[str]:
     """What is wrong with the files of an operator's folder by themselves, a sentence for each."""
     for path in sorted(own.rglob("*")):
         name = path.relative_to(own).as_posix()
-        if path.suffix not in _SUFFIXES or not path.is_file():
+        if not path.is_file():
             continue
-        if path.name in PARTS and not (templates_folder() / name).is_file():
-            yield f"{name} replaces nothing: there is no e-mail called {path.parent.name!r}."
+        if _is_misnamed(path) and not (templates_folder() / name).is_file():
+            yield f"{name} replaces nothing: no e-mail has a part of this name."
+        if path.suffix not in _SUFFIXES:
+            continue
         try:
             environment.get_template(name)
         except (TemplateError, UnicodeDecodeError) as error:
             yield f"{name}{_line(error, {name: path})}: {error}"
+
+
+def _is_misnamed(path: Path) -> bool:
+    """Whether a file that is none of ours looks as if it was meant to be one: `subject.text`, `sign_in/bodi.html`.
+
+    What begins with an underscore may be a piece that an own template includes.
+    """
+    stems = {part.partition(".")[0] for part in PARTS}
+    return path.stem in stems or (path.suffix in _SUFFIXES and not path.name.startswith("_"))
 
 
 def explained(error: Exception, own: Path) -> str:
