@@ -135,7 +135,7 @@ class Reader:
             value = math.nan
         if least <= value <= most:
             return value
-        self.problems.append(f"{name} must be {what} from {least:g} to {most:g}, not {raw!r}.")
+        self.problems.append(f"{name} must be {what} from {least:.15g} to {most:.15g}, not {raw!r}.")
         return default
 
 

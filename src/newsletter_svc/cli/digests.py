@@ -48,7 +48,10 @@ def preview(
         newsletter = newsletters.get(session, slug)
         found = previews.chosen(session, newsletter, digest_id, tz=tz, press=parts.press, now=now)
     if found is None:
-        click.echo(f"{slug}: nothing new, so there is nothing to preview.", err=True)
+        click.echo(
+            f"{slug}: nothing new, so there is nothing to preview; --digest NUMBER takes an issue that was made.",
+            err=True,
+        )
         return
     if as_address:
         until = now + previews.ADDRESS_LIVES

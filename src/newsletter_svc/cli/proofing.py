@@ -34,7 +34,9 @@ def test(parts: Parts, slug: str, digest_id: int | None, addresses: tuple[str, .
         newsletter = newsletters.get(session, slug)
         issue = preview.chosen(session, newsletter, digest_id, tz=tz, press=press, now=now)
     if issue is None:
-        raise click.ClickException(f"{slug}: nothing new, so there is nothing to try.")
+        raise click.ClickException(
+            f"{slug}: nothing new, so there is nothing to try; --digest NUMBER takes an issue that was made."
+        )
     sender = parts.settings.bounce_address or parts.settings.mail_default_sender
     sent = proofs.send(issue, checked, press=press, transport=parts.mail, sender=sender, now=now)
     click.echo(json.dumps([asdict(proof) for proof in sent]) if as_json else "\n".join(map(_sentence, sent)))
