@@ -122,6 +122,7 @@ def test_the_file_has_everything_on_record_and_no_secret(client: FlaskClient, in
     assert [(each["kind"], each["status"]) for each in found["mails"]] == [("confirm_subscription", "sent")]
     assert [each["event"] for each in found["events"]] == ["asked", "sent", "redeemed"]
     assert len(found["sign_ins"]) == 1
+    assert (found["bounces"], found["suppressed"]) == ([], None)
     assert "grace" not in answer.text.lower()
     cookie = client.get_cookie("session")
     assert cookie is not None

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import String, cast, select, text
 
 from newsletter_svc import audit
+from newsletter_svc.billing import customers
 from newsletter_svc.db import Base, Database
 from newsletter_svc.delivery import bounces, ledger, marks
 from newsletter_svc.delivery.bounces import Source
@@ -99,12 +100,14 @@ def test_nothing_in_any_table_tells_of_who_was_erased(settings: Settings, client
         bounces.record(session, came_back, now=NOW)
         first = session.scalars(select(Delivery).order_by(Delivery.id)).first()
         assert first is not None
+        customers.link(session, first.subscriber_id or 0, "cus_lovelace", now=NOW)
         first.reply = "550 5.1.1 <Ada@Lovelace.example>: Recipient address rejected"
     assert places_of(database, "lovelace") >= {
         "subscribers.email",
         "deliveries.recipient",
         "suppressions.email_key",
         "bounces.email_key",
+        "billing_customers.customer_id",
     }
     before = len(statuses(database))
 
@@ -122,6 +125,9 @@ def test_nothing_in_any_table_tells_of_who_was_erased(settings: Settings, client
             session.scalars(select(audit.SecurityEvent.id)).all()
         )
     assert not is_signed_in(client)
+    with database.transaction() as session:
+        assert bounces.record(session, came_back, now=NOW) is bounces.Outcome.REPEATED
+    assert places_of(database, "lovelace") == set()
     database.dispose()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
 from newsletter_svc.auth.models import BrowserSession, MagicLink
-from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.delivery.models import Bounce, Delivery, Suppression
 from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription
 
 
@@ -62,6 +62,15 @@ class Mail:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """One mail that came back, or a complaint."""
+
+    kind: str
+    status: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Happened:
     """One line of the audit trail; `origin` is a keyed hash of the network that it came from."""
 
@@ -85,6 +94,9 @@ class OwnData:
     sign_ins: Sequence[SignIn]
     links: Sequence[LinkAsked]
     mails: Sequence[Mail]
+    bounces: Sequence[Returned]
+    suppressed: str | None
+    """Why nothing is written to the address, if so."""
     events: Sequence[Happened]
 
 
@@ -100,6 +112,8 @@ def collect(session: Session, subscriber: Subscriber) -> OwnData:
         sign_ins=_sign_ins(session, subscriber.id),
         links=_links(session, subscriber.id),
         mails=_mails(session, subscriber.id),
+        bounces=_bounces(session, subscriber.email_key),
+        suppressed=_suppression(session, subscriber.email_key),
         events=[
             Happened(event.at, event.event, event.reason, event.peer) for event in audit.trail(session, subscriber.id)
         ],
@@ -141,3 +155,12 @@ def _mails(session: Session, subscriber_id: int) -> list[Mail]:
         Mail(each.kind, each.recipient, each.message_id, each.status, each.reason, each.created_at, each.finished_at)
         for each in session.scalars(mine)
     ]
+
+
+def _bounces(session: Session, email_key: str) -> list[Returned]:
+    mine = select(Bounce).where(Bounce.email_key == email_key).order_by(Bounce.at, Bounce.id)
+    return [Returned(each.kind, each.status, each.at) for each in session.scalars(mine)]
+
+
+def _suppression(session: Session, email_key: str) -> str | None:
+    return session.scalars(select(Suppression.reason).where(Suppression.email_key == email_key)).one_or_none()

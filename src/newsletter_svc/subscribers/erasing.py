@@ -33,11 +33,17 @@ def erase(session: Session, subscriber_id: int, *, by: By, keyring: Keyring, now
     email_key = session.get_one(Subscriber, subscriber_id).email_key
     erased.remember(session, email_key, keyring=keyring, now=now)
     _blank_deliveries(session, subscriber_id, now=now)
-    delete_where(session, Suppression, Suppression.email_key == email_key)
-    delete_where(session, Bounce, Bounce.email_key == email_key)
+    _forget_bounces(session, email_key)
     delete_where(session, Subscriber, Subscriber.id == subscriber_id)
     session.expire_all()
     audit.record(session, Event.ERASED, reason=by, now=now)
+
+
+def _forget_bounces(session: Session, email_key: str) -> None:
+    delete_where(session, Suppression, Suppression.email_key == email_key)
+    # The events stay without the address: a report that names it and is told once more must not bring it back.
+    blank = {"email_key": "", "is_forgiven": True}
+    change(session, update(Bounce).where(Bounce.email_key == email_key).values(blank))
 
 
 def _blank_deliveries(session: Session, subscriber_id: int, *, now: datetime) -> None:

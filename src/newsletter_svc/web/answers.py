@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from newsletter_svc.auth.own_data import Happened, LinkAsked, Mail, SignIn, Standing
+from newsletter_svc.auth.own_data import Happened, LinkAsked, Mail, Returned, SignIn, Standing
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
 from newsletter_svc.web.messages import Code
@@ -84,6 +84,9 @@ class OwnData(Answer):
     sign_ins: list[SignIn]
     links: list[LinkAsked]
     mails: list[Mail]
+    bounces: list[Returned]
+    suppressed: str | None
+    """Why nothing is written to the address, if so."""
     events: list[Happened]
     billing: Billing
 
