@@ -296,6 +296,18 @@ def test_a_long_import_says_how_far_it_is(taken: Taken) -> None:
     assert said[-1].startswith("3,000 rows: 3,000 added")
 
 
+def test_on_a_terminal_there_is_a_bar_with_what_is_refused_above_it(
+    taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    shown = taken(HEADER + "nobody[bold],,\nada@example.org,,\n", "--confirmed").stdout
+    refused = shown.index("Line 2: nobody[bold]: This does not look like an e-mail address")
+    assert refused < shown.index("2 rows", refused)
+    assert "100%" in shown
+    assert shown.endswith("2 rows: 1 added, 0 changed, 0 unchanged, 0 repeated, 1 refused.\n")
+
+
 def test_an_import_that_the_database_stops_keeps_what_is_in_and_goes_on(
     run: Run, taken: Taken, database: Database
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -63,6 +64,11 @@ class Terms:
     """Slugs by id."""
     keyring: Keyring
     now: datetime
+
+    @cached_property
+    def ids(self) -> Mapping[str, int]:
+        """The other way round."""
+        return {slug: newsletter_id for newsletter_id, slug in self.newsletters.items()}
 
 
 @dataclass(frozen=True)

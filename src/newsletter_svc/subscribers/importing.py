@@ -60,13 +60,12 @@ def check(record: Record, *, terms: Terms) -> Wanted:
         address = addresses.parse(record.email.strip())
     except BadAddress as error:
         raise NotTaken(str(error).rstrip(".")) from error
-    by_slug = {slug: newsletter_id for newsletter_id, slug in terms.newsletters.items()}
     slugs = [slug for slug in _BETWEEN_SLUGS.split(record.newsletters.lower()) if slug] or [DEFAULT_SLUG]
     for slug in slugs:
-        if slug not in by_slug:
+        if slug not in terms.ids:
             raise NotTaken(f"there is no newsletter called {clean(slug, limit=_SHOWN)!r}")
     name = clean(record.name, limit=LONGEST_NAME)
-    return Wanted(record.line, address, name, frozenset(by_slug[slug] for slug in slugs))
+    return Wanted(record.line, address, name, frozenset(terms.ids[slug] for slug in slugs))
 
 
 def _check_all(
