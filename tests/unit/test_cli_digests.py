@@ -207,7 +207,7 @@ def test_pause_and_resume_say_what_is_left_and_may_be_repeated(run: Run, databas
 
     assert succeed(run("pause")).splitlines() == [
         f"Issue 1 is paused: {counts} An operator paused it. `newsletter digest resume 1` lets it go on.",
-        "  1 in flight end as they end.",
+        "  1 in a sender's hands: sent or given back within seconds.",
     ]
     assert succeed(run("pause", "1")).startswith(f"Issue 1 is paused already: {counts}")
     assert succeed(run("resume")) == f"Issue 1 goes on: {counts}\n"
@@ -229,7 +229,7 @@ def test_cancel_ends_what_is_owed_and_names_the_unknown(run: Run, database: Data
 
     assert first.splitlines() == [
         "Issue 1 is cancelled: 1 claimed, 1 sent, 3 cancelled, 1 unknown.",
-        "  1 in flight end as they end.",
+        "  1 in a sender's hands: sent or given back within seconds.",
         "  unknown: reader3@example.org (no_reply; not sent again)",
     ]
     assert again.startswith("Issue 1 is cancelled already: ")

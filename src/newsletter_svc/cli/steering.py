@@ -99,6 +99,6 @@ def _lines(digest_id: int, found: Report, *, changed: bool, wanted: MailingState
         said = f"{reporting.STATES[state]}, so there is nothing to {_TOO_LATE[wanted]}"
     yield reporting.standing(digest_id, found.progress, said=said)
     if wanted != MailingState.ACTIVE and found.progress.in_flight:
-        yield f"  {found.progress.in_flight:,} in flight end as they end."
+        yield f"  {found.progress.in_flight:,} in a sender's hands: sent or given back within seconds."
     if wanted == MailingState.CANCELLED:
         yield from reporting.unsettled(found, Status.UNKNOWN)
