@@ -182,6 +182,19 @@ def test_half_a_character_in_the_data_is_refused(composer: Composer) -> None:
         composer.render("sign_in", {**ASKED, "asked_from": "\ud800"})
 
 
+def test_titles_and_excerpts_keep_their_own_direction_in_a_digest(composer: Composer) -> None:
+    titles = [f"\u0646\u0635 {number}!" for number in range(1, 8)]
+    html = frozen_digest(
+        composer, *(article(title, summary=f"{title} (2)", excerpt=f"{title} (3)") for title in titles)
+    ).html
+    assert html.count(f"<bdi>{titles[0]}</bdi>") == 1
+    assert f"<bdi>{titles[0]} (2)</bdi>" in html
+    # A briefing stands in the list at the top, too.
+    assert html.count(f"<bdi>{titles[1]}</bdi>") == 2
+    assert f"<bdi>{titles[1]} (3)</bdi>" in html
+    assert f"<bdi>{titles[6]}</bdi></a></li>" in html
+
+
 def test_a_digest_carries_its_lead_whole_and_the_others_as_excerpts_in_both_parts(composer: Composer) -> None:
     rendered = every_mail(composer)["digest"]
     for part in (" ".join(rendered.text.split()), Page(rendered.html).text):
