@@ -35,7 +35,9 @@ def all_sent(session: Session, accepted: Sequence[tuple[Claimed, str]], *, now: 
         if is_sqlite:
             values["rows"] = json.dumps(list(replies.items()))
         else:
-            values |= {"ids": list(replies), "replies": list(replies.values())}
+            # In the order in which leases are renewed: two that lock the same rows from both ends end in a deadlock.
+            ordered = dict(sorted(replies.items()))
+            values |= {"ids": list(ordered), "replies": list(ordered.values())}
         done = session.execute(_ALL_SENT_SQLITE if is_sqlite else _ALL_SENT_POSTGRESQL, values)
         marked += cast(CursorResult[Any], done).rowcount
     return marked
