@@ -89,7 +89,7 @@ class Books:
             marks.all_sent(session, accepted, now=now)
             for note in ended.notes:
                 note.mark(session)
-            for mailing_id, count in Counter(item.mailing_id for item, _ in ended.accepted).items():
+            for mailing_id, count in sorted(Counter(item.mailing_id for item, _ in ended.accepted).items()):
                 mailings.count_accepted(session, mailing_id, count, now=now)
                 log.info("deliveries_sent", mailing=mailing_id, deliveries=count)
         self._unmarked.subtract(item.claim.worker for item, _ in ended.accepted)
