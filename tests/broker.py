@@ -10,8 +10,8 @@ import redis
 from newsletter_svc.jobs.celery_app import Queue
 
 REDIS = os.environ.get("TEST_REDIS_URL")
-_NUMBER = 1
-"""Not the one whose counters other tests reset."""
+_NUMBER = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Not the one whose counters other tests reset, and another one for each of the processes that run tests at once."""
 
 
 def required_redis() -> str:

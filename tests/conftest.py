@@ -10,7 +10,7 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings as hypothesis_settings
-from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from newsletter_svc import migrations
 from newsletter_svc.app import create_app
@@ -29,7 +29,22 @@ hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
 
 KEY = "a key for tests that is long enough to sign with"
-POSTGRES = os.environ.get("TEST_POSTGRES_URL")
+
+
+def _database_of_this_process(url: str | None) -> str | None:
+    """The database that TEST_POSTGRES_URL names, or a new one beside it where several processes run tests at once."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if url is None or worker is None:
+        return url
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS tests_{worker} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE tests_{worker} TEMPLATE template0"))
+    engine.dispose()
+    return make_url(url).set(database=f"tests_{worker}").render_as_string(hide_password=False)
+
+
+POSTGRES = _database_of_this_process(os.environ.get("TEST_POSTGRES_URL"))
 """Set: every test that has a database has it on this server. Unset: SQLite."""
 
 
