@@ -12,7 +12,6 @@ from newsletter_svc import settings as settings_module
 from newsletter_svc.auth import letters as auth_letters
 from newsletter_svc.auth import welcoming
 from newsletter_svc.auth.asking import Kind
-from newsletter_svc.auth.passes import Passes
 from newsletter_svc.billing import letters as billing_letters
 from newsletter_svc.billing.gateway import Gateway
 from newsletter_svc.cli import newsletter
@@ -27,7 +26,6 @@ from newsletter_svc.digests import content as digest_content
 from newsletter_svc.digests import recipients as digest_recipients
 from newsletter_svc.digests.letter import DigestLetters
 from newsletter_svc.jobs.waking import Wake, Waker
-from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.bulk.opening import opener
 from newsletter_svc.mail.compose import Composer
@@ -51,7 +49,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("newsletter_svc.web")
     app.config.update(MAX_CONTENT_LENGTH=PUBLIC_BODY_BYTES, MAX_FORM_MEMORY_SIZE=PUBLIC_BODY_BYTES)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
-    app.extensions[EXTENSION] = _assemble(settings, open_mail(app, settings))
+    app.extensions[EXTENSION] = parts = _assemble(settings, open_mail(app, settings))
+    # Made here and not at the first request: what is wrong with them stops the start.
+    _ = parts.limits, parts.passes
     pages.install(app, settings)
     return app
 
@@ -96,8 +96,6 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         keyring=keyring,
         links=links,
         composer=composer,
-        passes=Passes(settings, keyring),
-        limits=Limits(settings, database=database, keyring=keyring),
         signer=mail.signer,
         mail=mail,
         sender=sender,

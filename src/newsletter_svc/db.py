@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -28,12 +28,14 @@ from sqlalchemy import (
     literal,
     make_url,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.types import TypeDecorator
 
 from newsletter_svc import locks
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -135,10 +137,17 @@ def _insert_or_nothing(dialect: str, table: type[Base], unique: tuple[str, ...])
     return insert_into(dialect, table).on_conflict_do_nothing(index_elements=unique).returning(literal(1))
 
 
-def insert_into(dialect: str, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+def insert_into(dialect: str, table: type[Base]) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT in the words of this database, which know what to do on a conflict."""
     rows = cast(Table, table.__table__)
-    return sqlite.insert(rows) if dialect == "sqlite" else postgresql.insert(rows)
+    # A process has one database, and does not wait for the import of the other one's words.
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(rows)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(rows)
 
 
 def among(column: InstrumentedAttribute[int] | ColumnElement[int], ids: Collection[int]) -> ColumnElement[bool]:

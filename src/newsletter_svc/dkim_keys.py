@@ -5,12 +5,12 @@ import stat
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from typing import TYPE_CHECKING
 
 from newsletter_svc.errors import NewsletterError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 _SMALLEST_KEY = 2048  # RFC 8301 3.2
 _LONGEST_FILE = 64 * 1024
@@ -39,8 +39,13 @@ def read_key(path: Path) -> bytes:
 
 # A start looks at the same key twice, and to check one of 4096 bits takes a quarter of a second.
 @lru_cache(maxsize=1)
-def load_key(pem: bytes) -> RSAPrivateKey:
+def load_key(pem: bytes) -> "RSAPrivateKey":
     """Return the key that these octets hold. Raises `UnusableKey`."""
+    # Most settings name no key, and every command reads them: `cryptography` is imported by who has one.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from babel import Locale, UnknownLocaleError
-from limits import parse_many
 
 from newsletter_svc import palette
 
@@ -105,6 +104,11 @@ class Reader:
     def rates(self, name: str, default: str) -> str:
         """One or more rates in the notation of the `limits` library."""
         value = self.text(name, default)
+        if value == default:
+            return value
+        # Every command reads the settings, and hardly one of them needs this library for anything else.
+        from limits import parse_many
+
         try:
             amounts = [each.amount for each in parse_many(value)]
         except ValueError:

@@ -1,9 +1,10 @@
 """The parts of a running service, put together by `app.py` and handed to views and commands."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from newsletter_svc.auth.lifetimes import Lifetimes
-from newsletter_svc.auth.passes import Passes
 from newsletter_svc.billing.gateway import Gateway
 from newsletter_svc.billing.settling import Settler
 from newsletter_svc.db import Database
@@ -12,7 +13,6 @@ from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.sender import Sender
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.jobs.waking import Wake
-from newsletter_svc.limits.limiter import Limits
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.dkim import Signer
@@ -20,18 +20,20 @@ from newsletter_svc.mail.transport import Transport
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 
+if TYPE_CHECKING:
+    from newsletter_svc.auth.passes import Passes
+    from newsletter_svc.limits.limiter import Limits
+
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that lives as long as the process."""
+    """Everything that lives as long as the process. What only pages need is made, and imported, when a page asks."""
 
     settings: Settings
     database: Database
     keyring: Keyring
     links: Links
     composer: Composer
-    passes: Passes
-    limits: Limits
     signer: Signer | None
     """Signs every mail; None where no DKIM key is set."""
     mail: Transport
@@ -44,6 +46,20 @@ class Parts:
     """None where no key is set: there is no billing then."""
     wake: Wake
     """Tell the senders of this machine, in whatever process they run, that something is due."""
+
+    @cached_property
+    def passes(self) -> "Passes":
+        """What issues passes for other services."""
+        from newsletter_svc.auth.passes import Passes
+
+        return Passes(self.settings, self.keyring)
+
+    @cached_property
+    def limits(self) -> "Limits":
+        """What counts requests. Raises SettingsError where the storage that was chosen cannot be used."""
+        from newsletter_svc.limits.limiter import Limits
+
+        return Limits(self.settings, database=self.database, keyring=self.keyring)
 
     @property
     def lifetimes(self) -> Lifetimes:

@@ -5,17 +5,22 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 _TOPIC = re.compile(r"arn:aws(-cn)?:sns:([a-z0-9-]{3,}):\d{12}:[A-Za-z0-9_.-]{1,256}")
 
 
 @lru_cache
-def sendgrid(key: str) -> EllipticCurvePublicKey:
+def sendgrid(key: str) -> "EllipticCurvePublicKey":
     """The public key that SendGrid shows as base64. Raises ValueError."""
+    # Every command reads the settings; `cryptography` is imported where one of them holds a key.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
     try:
         found = load_der_public_key(b64decode(key, validate=True))
     except (binascii.Error, UnsupportedAlgorithm) as error:

@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import datetime
 from multiprocessing import connection
-from typing import NamedTuple, Self
-
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from newsletter_svc.dkim_keys import load_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 _ONCE_MORE = (b"from", b"subject")
 """Signed once more than they stand there, so that nobody can add another one above (RFC 6376 8.15)."""
@@ -98,7 +97,10 @@ class SigningPool:
         return self._executor.submit(_sign_in_worker, list(signed_octets))
 
 
-def sign(key: RSAPrivateKey, octets: bytes) -> bytes:
+def sign(key: "RSAPrivateKey", octets: bytes) -> bytes:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
     return key.sign(octets, PKCS1v15(), hashes.SHA256())
 
 
@@ -135,7 +137,7 @@ def _folded_names(names: Sequence[bytes]) -> bytes:
     return b":".join(names[:half]) + b":\r\n " + b":".join(names[half:])
 
 
-_worker_key: RSAPrivateKey | None = None
+_worker_key: "RSAPrivateKey | None" = None
 
 
 def _start_worker(private_key: bytes) -> None:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from email_validator import EmailNotValidError, validate_email
-
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.message import UnsendableMessage
@@ -30,6 +28,9 @@ def parse(raw: str) -> Address:
     Only plain `local@domain` is taken: comments, display names, quoted local parts and lists of addresses are refused,
     so one field can never name two recipients. Letter case does not tell two readers apart.
     """
+    # A command that takes no address does not wait for its import.
+    from email_validator import EmailNotValidError, validate_email
+
     text = raw.strip(" ")
     if not text:
         raise BadAddress("Please give your e-mail address.")
