@@ -22,8 +22,9 @@ from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery.models import Bounce, Suppression
+from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
-from newsletter_svc.subscribers import people, subscriptions
+from newsletter_svc.subscribers import erasing, people, subscriptions
 from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
 from tests.factories import make_reader
@@ -300,3 +301,16 @@ def test_events_that_come_out_of_order_count_when_they_happened(client: FlaskCli
         told = hard_bounce(ID=days, MessageID=str(days), Type="SoftBounce", Details="", BouncedAt=then)
         assert taken(send_postmark(client, told)) == 1
     assert suppressed(database) == {}
+
+
+def test_what_is_told_of_who_was_erased_is_counted_without_the_address(
+    client: FlaskClient, database: Database, parts: Parts
+) -> None:
+    with database.transaction() as session:
+        reader = people.find(session, parse(ADA))
+        assert reader is not None
+        erasing.erase(session, reader.id, by=erasing.By.READER, keyring=parts.keyring, now=utcnow())
+    assert taken(send_postmark(client, hard_bounce())) == 1
+    assert suppressed(database) == {}
+    with database.reading() as session:
+        assert session.scalars(select(Bounce.email_key)).all() == [""]

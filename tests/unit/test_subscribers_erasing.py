@@ -11,11 +11,13 @@ from sqlalchemy import String, cast, select, text
 from newsletter_svc import audit
 from newsletter_svc.billing import customers
 from newsletter_svc.db import Base, Database
-from newsletter_svc.delivery import bounces, ledger, marks
-from newsletter_svc.delivery.bounces import Source
-from newsletter_svc.delivery.models import BounceKind, Claimed, Delivery, Status
+from newsletter_svc.delivery import bounces, ledger, marks, outcomes
+from newsletter_svc.delivery.bounces import BounceEvent, Source
+from newsletter_svc.delivery.models import Bounce, BounceKind, Claimed, Delivery, Status
 from newsletter_svc.digests import recipients
 from newsletter_svc.jobs import purging
+from newsletter_svc.mail import replies
+from newsletter_svc.mail.failures import PermanentRefusal, Refusal, Stage, TransientRefusal
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import erased, erasing, people
@@ -158,6 +160,59 @@ def test_what_a_sender_holds_meanwhile_is_marked_by_it(database: Database) -> No
     with database.transaction() as session:
         assert marks.sent(session, held, reply="250 ok", now=NOW)
     assert statuses(database) == [(Status.SENT, None)]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        PermanentRefusal(Stage.RCPT, replies.read(550, b"5.1.1 <Ada@example.org>: no such user")),
+        TransientRefusal(Stage.RCPT, replies.read(451, b"4.3.0 <Ada@example.org>: not now")),
+    ],
+)
+def test_the_server_s_answer_to_a_mail_under_way_does_not_bring_the_address_back(
+    database: Database, reply: Refusal
+) -> None:
+    owe(database, 1)
+    [held] = claim(database)
+    erase(database)
+
+    with database.transaction() as session:
+        outcomes.refused(session, held, reply, now=NOW)
+
+    assert places_of(database, "ada@") == set()
+    with database.reading() as session:
+        assert session.scalars(select(Bounce.email_key)).all() == ([""] if isinstance(reply, PermanentRefusal) else [])
+
+
+def test_an_issue_that_is_taken_for_who_was_erased_meanwhile_keeps_no_reply_that_quotes_them(
+    settings: Settings, database: Database
+) -> None:
+    fill(database, "A Treaty", readers=1)
+    succeed(invoke(settings, "digest", "send"))
+    with database.transaction() as session:
+        lease = ledger.Lease(worker="w", seconds=300)
+        held = ledger.claim(session, 1, lease=lease, limit=10, wanted={}, now=NOW + timedelta(days=3_650))
+    erase(database, "reader0@example.org")
+    with database.transaction() as session:
+        assert marks.all_sent(session, [(held[0], "250 2.1.5 <reader0@example.org> ok")], now=NOW) == 1
+    assert places_of(database, "reader0@") == set()
+
+
+@pytest.mark.parametrize("kind", [BounceKind.HARD, BounceKind.COMPLAINT])
+def test_a_provider_that_tells_of_who_was_erased_brings_no_address_back(parts: Parts, kind: BounceKind) -> None:
+    with parts.database.transaction() as session:
+        make_reader(session, ADA, now=NOW)
+    erase(parts.database, keyring=parts.keyring)
+    told = BounceEvent("ses:1", kind, ADA, "ses:message", "5.1.1", Source.SES, NOW)
+
+    with parts.database.transaction() as session:
+        known = erasing.blanked(session, told, keyring=parts.keyring)
+        assert bounces.take(session, known, complained=parts.complained, now=NOW) is bounces.Outcome.NOBODYS
+    assert places_of(parts.database, "ada@") == set()
+
+    with parts.database.transaction() as session:
+        make_reader(session, ADA, now=NOW)
+        assert erasing.blanked(session, told, keyring=parts.keyring) == told
 
 
 def test_what_a_sender_gives_back_afterwards_is_not_sent_to_nobody(database: Database) -> None:

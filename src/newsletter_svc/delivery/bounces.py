@@ -48,6 +48,7 @@ class BounceEvent:
     id: str
     kind: BounceKind
     email: str
+    """Empty where the reader was erased."""
     message: str
     """Which message it was, such as `delivery:47`."""
     status: str | None
@@ -92,6 +93,8 @@ class Outcome(StrEnum):
     """It is on record; some more of its kind, and the address is suppressed."""
     REPEATED = "repeated"
     """It was on record already."""
+    NOBODYS = "nobodys"
+    """It is on record without the address, whose reader was erased while the mail was under way."""
 
 
 def kind_of(reply: Reply) -> BounceKind | None:
@@ -122,7 +125,7 @@ def record(session: Session, event: BounceEvent, *, now: datetime) -> Outcome:
 def take(session: Session, event: BounceEvent, *, complained: Complained, now: datetime) -> Outcome:
     """The same for every kind of event; a complaint is also told to the features."""
     outcome = record(session, event, now=now)
-    if event.kind is BounceKind.COMPLAINT and outcome is not Outcome.REPEATED:
+    if event.kind is BounceKind.COMPLAINT and outcome not in (Outcome.REPEATED, Outcome.NOBODYS):
         complained(session, event.email, now=now)
     return outcome
 
@@ -141,10 +144,12 @@ def _record(session: Session, event: BounceEvent, *, now: datetime) -> Outcome:
         "status": event.status,
         "source": event.source.value,
         "at": event.at,
-        "is_forgiven": False,
+        "is_forgiven": not event.email,
     }
     if not insert_if_absent(session, Bounce, values, unique=["event_id"]):
         return Outcome.REPEATED
+    if not event.email:
+        return Outcome.NOBODYS
     rule = BY_STATUS.get(event.status) or POLICY[event.kind]
     if rule.messages > 1 and _messages(session, event, since=now - rule.within) < rule.messages:
         return Outcome.COUNTED

@@ -48,7 +48,8 @@ def _by_claim(accepted: tuple[Claimed, str]) -> str:
 
 
 _ALL_SENT = """
-    UPDATE deliveries SET status = 'sent', reply = came.reply, reason = NULL, finished_at = :now,
+    UPDATE deliveries SET status = 'sent', reason = NULL, finished_at = :now,
+        reply = CASE WHEN recipient <> '' THEN came.reply END,
         claimed_by = NULL, leased_until = NULL
     FROM ({came}) AS came
     WHERE deliveries.id = came.id AND deliveries.status = 'claimed' AND deliveries.claimed_by = :worker
@@ -99,7 +100,8 @@ def _mark(session: Session, delivery: Claimed, **values: object) -> bool:
         Delivery.status == Status.CLAIMED,
         Delivery.claimed_by == delivery.claimed_by,
     )
-    return bool(change(session, update(Delivery).where(*is_ours).values(claimed_by=None, leased_until=None, **values)))
+    ended = {**values, "claimed_by": None, "leased_until": None}
+    return bool(change(session, update(Delivery).where(*is_ours).values(_anonymous_where_erased(ended))))
 
 
 def _mark_alike(session: Session, deliveries: Sequence[Claimed], values: dict[str, object]) -> None:
@@ -110,7 +112,14 @@ def _mark_alike(session: Session, deliveries: Sequence[Claimed], values: dict[st
             Delivery.status == Status.CLAIMED,
             Delivery.claimed_by == worker,
         )
-        change(session, update(Delivery).where(*is_ours).values(values))
+        change(session, update(Delivery).where(*is_ours).values(_anonymous_where_erased(values)))
+
+
+def _anonymous_where_erased(values: dict[str, object]) -> dict[str, object]:
+    """Servers quote the address that they speak of, and the reader may have been erased since the claim."""
+    if values.get("reply") is None:
+        return values
+    return {**values, "reply": case((Delivery.recipient != "", values["reply"]))}
 
 
 def untried(otherwise: Status) -> dict[str, object]:

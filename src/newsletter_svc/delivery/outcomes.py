@@ -51,9 +51,9 @@ def refused(session: Session, delivery: Claimed, refusal: Refusal, *, now: datet
 def _came_back(session: Session, delivery: Claimed, reply: Reply, *, now: datetime) -> None:
     kind = bounces.kind_of(reply)
     if kind is not None:
-        event = bounces.of_delivery(
-            delivery.id, delivery.recipient, kind=kind, status=reason(reply), source=Source.SMTP, at=now
-        )
+        # Asked again: who was erased while the mail was under way must not come on record by its bounce.
+        email = session.scalar(select(Delivery.recipient).where(Delivery.id == delivery.id)) or ""
+        event = bounces.of_delivery(delivery.id, email, kind=kind, status=reason(reply), source=Source.SMTP, at=now)
         bounces.record(session, event, now=now)
 
 

@@ -1,14 +1,16 @@
 """Erasing a person: gone from every table, but for a keyed hash that keeps lists from bringing the address back."""
 
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import case, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
 from newsletter_svc.audit import Event
 from newsletter_svc.db import change, delete_where
+from newsletter_svc.delivery.bounces import BounceEvent
 from newsletter_svc.delivery.models import Bounce, Delivery, Status, Suppression
 from newsletter_svc.subscribers import erased
 from newsletter_svc.subscribers.models import Subscriber
@@ -37,6 +39,16 @@ def erase(session: Session, subscriber_id: int, *, by: By, keyring: Keyring, now
     delete_where(session, Subscriber, Subscriber.id == subscriber_id)
     session.expire_all()
     audit.record(session, Event.ERASED, reason=by, now=now)
+
+
+def blanked(session: Session, event: BounceEvent, *, keyring: Keyring) -> BounceEvent:
+    """The event without its address, if that is of somebody who was erased and has not come back. Raises KeyLost.
+
+    Providers name an address, not a delivery of ours, and may do so long after the mail went out.
+    """
+    key = event.email.lower()
+    is_here = session.scalars(select(Subscriber.id).where(Subscriber.email_key == key)).first() is not None
+    return event if is_here or not erased.among(session, [key], keyring=keyring) else replace(event, email="")
 
 
 def _forget_bounces(session: Session, email_key: str) -> None:

@@ -15,6 +15,7 @@ from newsletter_svc.delivery.providers import calls, fetching, mailgun, postmark
 from newsletter_svc.delivery.providers.calls import Call, Told, Unsigned
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.settings import Settings
+from newsletter_svc.subscribers import erasing
 from newsletter_svc.web.state import parts
 
 LIMIT = 1024 * 1024
@@ -73,5 +74,6 @@ def mail(provider: str) -> Response:
     with service.database.transaction() as session:
         events = told.events if calls.is_new(session, told) else ()
         for event in events:
-            bounces.take(session, event, complained=service.complained, now=now)
+            told_of = erasing.blanked(session, event, keyring=service.keyring)
+            bounces.take(session, told_of, complained=service.complained, now=now)
     return jsonify({"taken": len(events)})
