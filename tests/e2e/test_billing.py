@@ -65,7 +65,7 @@ def _window(browser: Browser, *, scripts: bool) -> Page:
 
 
 def expect_sentence(page: Page, sentence: str) -> None:
-    expect(page.locator("[data-notice] p")).to_have_text(sentence)
+    expect(page.locator("[data-newsletter-notice] p")).to_have_text(sentence)
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])

@@ -55,7 +55,7 @@ def subscribe(page: Page, service: Service) -> None:
 
 def expect_sentence(page: Page, sentence: str) -> None:
     """The notification bar says exactly this."""
-    expect(page.locator("[data-notice] p")).to_have_text(sentence)
+    expect(page.locator("[data-newsletter-notice] p")).to_have_text(sentence)
 
 
 def sign_out(page: Page) -> None:

@@ -18,8 +18,8 @@ from newsletter_svc.web.openapi import methods
 from newsletter_svc.web.operations import OPERATIONS
 from tests.conftest import KEY
 
-NOT_PUBLIC = {"site", "mailbox", "demo", "static"}
-"""Pages of the demo and of development: no promise to anybody."""
+NOT_PUBLIC = {"site", "mailbox", "demo", "static", "kit"}
+"""Pages of the demo and of development, which are no promise to anybody, and files."""
 BODY_KINDS = {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
 
 

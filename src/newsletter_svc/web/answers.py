@@ -134,6 +134,8 @@ class Sentence(Said):
     """A sentence, with the query string by which the frontend is told to show it."""
 
     query: dict[str, str]
+    success: bool
+    """Whether it is good news, as a page may colour it."""
 
 
 class LinkGoneSentence(Answer):
@@ -143,11 +145,30 @@ class LinkGoneSentence(Answer):
     queries: list[dict[str, str]]
 
 
+class KitWords(Answer):
+    """What the frontend kit shows around the sentences."""
+
+    lang: str
+    """The language of all of them, as HTML wants it: `en-GB`."""
+    dir: Literal["ltr", "rtl"]
+    sending: str
+    checking: str
+    failed: str
+    retry: str
+    """`{when}` in it stands for a time from now, such as "in 5 minutes"."""
+    email_label: str
+    code_label: str
+    code_button: str
+    new_link: str
+    dismiss: str
+
+
 class Messages(Answer):
     """Every sentence that a frontend shows."""
 
     messages: list[Sentence]
     link_gone: LinkGoneSentence
+    kit: KitWords
 
 
 class Alive(Answer):

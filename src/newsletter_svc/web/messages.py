@@ -36,6 +36,19 @@ STRIPE = {
     Code.BILLING_NOT_UPDATED: "billing-update-cancel",
 }
 LINK_GONE = "This link no longer works."
+KIT = {
+    "sending": "Sending…",
+    "checking": "Checking…",
+    "failed": "That did not work. Please try again in a moment.",
+    "retry": "You can try again {when}.",
+    "email_label": "Email address",
+    "code_label": "Or type the six digits from the email",
+    "code_button": "Use the code",
+    "new_link": "Send me a new link",
+    "dismiss": "Dismiss this message",
+}
+"""What the frontend kit shows around the sentences. `{when}` becomes "in 5 minutes", in the publication's language."""
+CACHED_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,11 @@ class Notice:
 def sentence(code: Code) -> str:
     """The sentence, with the publication's name in it."""
     return SENTENCES[code].format(publication=parts().settings.publication_name)
+
+
+def is_success(code: Code) -> bool:
+    """Whether the sentence is good news."""
+    return code != Code.BILLING_NOT_UPDATED
 
 
 def query(code: Code) -> dict[str, str]:
@@ -65,7 +83,7 @@ def for_query(arguments: Mapping[str, str], *, signed_in: bool = False) -> Notic
         if code == Code.CHECK_EMAIL and signed_in:
             continue
         if all(said[name] == value for name, value in query(code).items()):
-            return Notice(sentence(code), success=code != Code.BILLING_NOT_UPDATED)
+            return Notice(sentence(code), success=is_success(code))
     if said["action"] in ACTIONS.values() and said["success"] == "false":
         return Notice(LINK_GONE, success=False)
     return None
@@ -76,7 +94,18 @@ messages = Blueprint("messages", __name__)
 
 @messages.get("/messages")
 def all_messages() -> Response:
-    """Codes, sentences and query strings, so that a frontend never types one."""
-    listed = [{"code": code, "message": sentence(code), "query": query(code)} for code in Code]
+    """Codes, sentences and query strings, so that a frontend never types one; and the words of the kit."""
+    publication = parts().composer.publication
+    listed = [
+        {"code": code, "message": sentence(code), "query": query(code), "success": is_success(code)} for code in Code
+    ]
     failures = [{"action": action, "success": "false"} for action in ACTIONS.values()]
-    return jsonify({"messages": listed, "link_gone": {"message": LINK_GONE, "queries": failures}})
+    response = jsonify(
+        {
+            "messages": listed,
+            "link_gone": {"message": LINK_GONE, "queries": failures},
+            "kit": {"lang": publication.lang, "dir": publication.dir, **KIT},
+        }
+    )
+    response.headers["Cache-Control"] = f"public, max-age={CACHED_SECONDS}"
+    return response

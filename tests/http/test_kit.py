@@ -1,0 +1,80 @@
+"""The frontend kit as browsers fetch it: addresses, headers and size."""
+
+import gzip
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+FILES = {"newsletter.js": "text/javascript", "newsletter.css": "text/css"}
+FOREIGN = {"Origin": "https://elsewhere.example"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_version_is_kept_for_a_year_and_open_to_every_page(client: FlaskClient, name: str) -> None:
+    answer = client.get(f"/static/kit/1/{name}", headers=FOREIGN)
+    assert (answer.status_code, answer.mimetype) == (200, FILES[name])
+    assert answer.content_type.endswith("charset=utf-8")
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer.headers.getlist("Access-Control-Allow-Origin") == ["*"]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_name_without_a_version_is_the_latest_and_asked_for_again(client: FlaskClient, name: str) -> None:
+    answer = client.get(f"/static/kit/{name}")
+    assert answer.data == client.get(f"/static/kit/1/{name}").data
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    again = client.get(f"/static/kit/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_a_version_that_there_never_was_is_not_found(client: FlaskClient) -> None:
+    for path in (
+        "2/newsletter.js",
+        "1/other.js",
+        "1/../../../kit.py",
+        f"{'9' * 3000}/newsletter.js",
+        "-1/newsletter.js",
+    ):
+        assert client.get(f"/static/kit/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_who_takes_gzip_gets_the_same_in_less_than_six_kilobytes(client: FlaskClient, name: str) -> None:
+    plain = client.get(f"/static/kit/1/{name}")
+    zipped = client.get(f"/static/kit/1/{name}", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in zipped.headers["Vary"]
+    assert zipped.headers["ETag"] != plain.headers["ETag"]
+    assert gzip.decompress(zipped.data) == plain.data
+    assert len(zipped.data) < 6_000
+
+
+def test_the_script_has_nothing_that_a_strict_content_policy_forbids(client: FlaskClient) -> None:
+    script = client.get("/static/kit/1/newsletter.js").text
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\(\"style", script
+    )
+    assert re.findall(r"window\.(\w+) =", script) == ["newsletter"]
+
+
+def test_the_kit_finds_all_its_words_among_the_messages(client: FlaskClient) -> None:
+    script = client.get("/static/kit/1/newsletter.js").text
+    words = client.get("/messages").get_json()["kit"]
+    used = set(re.findall(r"\bkit\.(\w+)", script)) | set(re.findall(r'\bpending(?: =|:) "(sending|checking)"', script))
+    assert used == set(words)
+    assert (words["lang"], words["dir"]) == ("en-GB", "ltr")
+    assert "{when}" in words["retry"]
+
+
+def test_messages_may_be_kept_for_a_while_and_hold_no_reader(client: FlaskClient) -> None:
+    answer = client.get("/messages")
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    assert "Set-Cookie" not in answer.headers
+    bad = [each["code"] for each in answer.get_json()["messages"] if not each["success"]]
+    assert bad == ["billing_not_updated"]
