@@ -65,11 +65,16 @@ def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def database_url(migrated_url: str, tmp_path: Path) -> str:
     """A migrated database of this test's own, with the newsletter `briefing` and nothing else."""
+    return fresh_database(migrated_url, tmp_path)
+
+
+def fresh_database(migrated_url: str, folder: Path) -> str:
+    """The address of a database as it is after `newsletter db upgrade`; on SQLite in `folder`."""
     if POSTGRES:
         url = migrated_url
     else:
-        url = f"sqlite:///{tmp_path}/test.db"
-        shutil.copy(make_url(migrated_url).database or "", tmp_path / "test.db")
+        url = f"sqlite:///{folder}/test.db"
+        shutil.copy(make_url(migrated_url).database or "", folder / "test.db")
     database = Database(url)
     with database.transaction() as session:
         if POSTGRES:

@@ -1,10 +1,12 @@
-"""The frontend kit as browsers fetch it: addresses, headers and size."""
+"""The frontend kit as browsers fetch it: addresses, headers, size, and hashes that never change again."""
 
 import gzip
 import re
 
 import pytest
 from flask.testing import FlaskClient
+
+from tests.guide import integrity, text
 
 FILES = {"newsletter.js": "text/javascript", "newsletter.css": "text/css"}
 FOREIGN = {"Origin": "https://elsewhere.example"}
@@ -61,6 +63,11 @@ def test_the_script_has_nothing_that_a_strict_content_policy_forbids(client: Fla
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\(\"style", script
     )
     assert re.findall(r"window\.(\w+) =", script) == ["newsletter"]
+
+
+def test_the_guide_names_the_hashes_of_the_files_that_are_served(client: FlaskClient) -> None:
+    named = set(re.findall(r'integrity="([^"]+)"', text()))
+    assert named == {integrity(client.get(f"/static/kit/1/{name}").data) for name in FILES}
 
 
 def test_the_kit_finds_all_its_words_among_the_messages(client: FlaskClient) -> None:
