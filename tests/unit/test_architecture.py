@@ -10,7 +10,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"errors", "palette"},
-    {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys"},
+    {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys", "zones"},
     {"clock", "demo", "listening", "locks", "logs", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},

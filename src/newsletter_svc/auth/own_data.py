@@ -22,6 +22,8 @@ class Standing:
     created_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    frequency: str | None
+    paused_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ class OwnData:
     name: str
     created_at: datetime
     confirmed_at: datetime | None
+    send_hour: int | None
+    timezone: str | None
+    language: str | None
     subscriptions: Sequence[Standing]
     sign_ins: Sequence[SignIn]
     links: Sequence[LinkAsked]
@@ -108,6 +113,9 @@ def collect(session: Session, subscriber: Subscriber) -> OwnData:
         name=subscriber.name,
         created_at=subscriber.created_at,
         confirmed_at=subscriber.confirmed_at,
+        send_hour=subscriber.send_hour,
+        timezone=subscriber.timezone,
+        language=subscriber.language,
         subscriptions=_standings(session, subscriber.id),
         sign_ins=_sign_ins(session, subscriber.id),
         links=_links(session, subscriber.id),
@@ -128,7 +136,15 @@ def _standings(session: Session, subscriber_id: int) -> list[Standing]:
         .order_by(Newsletter.id)
     )
     return [
-        Standing(slug, found.status, found.created_at, found.confirmed_at, found.unsubscribed_at)
+        Standing(
+            slug,
+            found.status,
+            found.created_at,
+            found.confirmed_at,
+            found.unsubscribed_at,
+            found.frequency,
+            found.paused_until,
+        )
         for found, slug in rows
     ]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum, StrEnum
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from newsletter_svc import zones
 from newsletter_svc.errors import NewsletterError
 
 _DAY = timedelta(days=1)
@@ -56,14 +56,14 @@ class Slot:
 
 def latest_slot(schedule: Schedule, *, now: datetime) -> Slot:
     """Return the last slot that is not after `now`."""
-    today = now.astimezone(_zone(schedule.tz)).date()
+    today = now.astimezone(zones.named(schedule.tz)).date()
     # Tomorrow first: where clocks jump over midnight, tomorrow's slot can have passed already.
     return next(slot for slot in _slots(schedule, start=today + _DAY, step=-_DAY) if slot.at <= now)
 
 
 def next_slot(schedule: Schedule, *, now: datetime) -> Slot:
     """Return the first slot after `now`."""
-    today = now.astimezone(_zone(schedule.tz)).date()
+    today = now.astimezone(zones.named(schedule.tz)).date()
     return next(slot for slot in _slots(schedule, start=today - _DAY, step=_DAY) if slot.at > now)
 
 
@@ -97,7 +97,7 @@ def parse_weekday(text: str) -> Weekday:
 
 def parse_zone(text: str) -> str:
     """Return the name of a time zone as the database of time zones spells it. Raises BadSchedule."""
-    zone = _zone_names().get(text.strip().lower())
+    zone = zones.spelled(text)
     if zone is None:
         raise BadSchedule(f"{text!r} is no time zone; write a name like Europe/London or UTC.")
     return zone
@@ -113,7 +113,7 @@ def _slots(schedule: Schedule, *, start: date, step: timedelta) -> Iterator[Slot
 
 
 def _slot(schedule: Schedule, day: date) -> Slot | None:
-    zone = _zone(schedule.tz)
+    zone = zones.named(schedule.tz)
     if schedule.weekday is None:
         # Samoa went from 29 to 31 December 2011; the 30th had no morning.
         return Slot(day, _instant(day, schedule.at, zone)) if _exists(day, zone) else None
@@ -129,14 +129,3 @@ def _instant(day: date, at: time, zone: ZoneInfo, *, fold: int = 0) -> datetime:
 def _exists(day: date, zone: ZoneInfo) -> bool:
     ends = (_instant(day, time.min, zone), _instant(day, time.max, zone, fold=1))
     return any(end.astimezone(zone).date() == day for end in ends)
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-@cache
-def _zone_names() -> dict[str, str]:
-    # "localtime" and the like mean another zone on another machine.
-    return {name.lower(): name for name in available_timezones() if "/" in name or name == "UTC"}

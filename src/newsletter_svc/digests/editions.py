@@ -10,7 +10,7 @@ from newsletter_svc.articles.models import Article
 from newsletter_svc.db import insert_if_absent
 from newsletter_svc.digests.calendar import Frequency, Schedule
 from newsletter_svc.digests.models import DigestArticle, Edition
-from newsletter_svc.subscribers.models import Newsletter
+from newsletter_svc.subscribers.models import Newsletter, Rhythm
 
 
 def find(session: Session, newsletter_id: int) -> Edition | None:
@@ -62,6 +62,13 @@ def scheduled(session: Session) -> list[tuple[int, str]]:
         .order_by(Edition.id)
     )
     return list(session.execute(query))
+
+
+def offered(session: Session, newsletter_id: int) -> tuple[Rhythm, ...]:
+    """The frequencies that readers of this newsletter can choose: those it has an edition for."""
+    query = select(Edition.frequency).where(Edition.newsletter_id == newsletter_id)
+    found = session.scalars(query.where(Edition.frequency != Frequency.BY_HAND))
+    return tuple(sorted(Rhythm(each.value) for each in found))
 
 
 def lock(session: Session, edition_id: int) -> Edition:

@@ -97,3 +97,17 @@ class EditionRun(Base):
     outcome: Mapped[RunOutcome] = mapped_column(word(RunOutcome))
     digest_id: Mapped[int | None] = mapped_column(ForeignKey("digests.id", ondelete="SET NULL"))
     ran_at: Mapped[datetime]
+
+
+class DigestSlot(Base):
+    """When one issue is due for the readers of one zone and one time of day there."""
+
+    __tablename__ = "digest_slots"
+
+    digest_id: Mapped[int] = mapped_column(ForeignKey("digests.id", ondelete="CASCADE"), primary_key=True)
+    tz: Mapped[str] = mapped_column(String(64), primary_key=True)
+    minute: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Local time of day, counted from midnight: 420 is 07:00."""
+    due_at: Mapped[datetime]
+    readers: Mapped[int] = mapped_column(default=0)
+    """How many the issue was made for."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import uuid4
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter_svc.db import Base, word
@@ -16,12 +16,32 @@ class SubscriptionStatus(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+class Rhythm(StrEnum):
+    """How often a reader may choose to get a newsletter."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+_CHOSE_A_TIME = text("send_hour IS NOT NULL OR timezone IS NOT NULL")
+
+
 class Subscriber(Base):
     """A person with an address. Anybody can cause this row; only a redeemed link sets `confirmed_at`."""
 
     __tablename__ = "subscribers"
-    # Mails carry links that name this id. SQLite would give the id of who was erased to the next who comes.
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it from the class as it is.
+    __table_args__ = (
+        # Asked every minute: at which local times somebody wants to read.
+        Index(
+            "ix_subscribers_times",
+            "timezone",
+            "send_hour",
+            sqlite_where=_CHOSE_A_TIME,
+            postgresql_where=_CHOSE_A_TIME,
+        ),
+        # Mails carry links that name this id. SQLite would give the id of who was erased to the next who comes.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True, default=lambda: uuid4().hex)
@@ -33,6 +53,12 @@ class Subscriber(Base):
     name: Mapped[str] = mapped_column(String(200), default="")
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
+    send_hour: Mapped[int | None]
+    """The local hour, 0 to 23, at which digests are to come; None is the newsletter's own time of day."""
+    timezone: Mapped[str | None] = mapped_column(String(64))
+    """Such as `Europe/London`; None is the newsletter's."""
+    language: Mapped[str | None] = mapped_column(String(35))
+    """Such as `en-GB`; None is that of the service."""
 
     @property
     def is_known(self) -> bool:
@@ -65,6 +91,10 @@ class Subscription(Base):
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]
+    frequency: Mapped[Rhythm | None] = mapped_column(word(Rhythm))
+    """None is the newsletter's own."""
+    paused_until: Mapped[datetime | None]
+    """No digests before this."""
 
 
 class ErasedAddress(Base):

@@ -79,6 +79,10 @@ class OwnData(Answer):
     name: str
     created_at: datetime
     confirmed_at: datetime | None
+    send_hour: int | None
+    """The local hour at which digests come, where the reader chose one."""
+    timezone: str | None
+    language: str | None
     subscriptions: list[Standing]
     """Also those that were never confirmed or have been left."""
     sign_ins: list[SignIn]
