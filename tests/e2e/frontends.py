@@ -25,6 +25,7 @@ from tests.fakes.stripe import SECRET_KEY, StripeStandIn
 
 PLAIN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A page</title>
 <main><h1>A page</h1>{body}</main>{end}"""
+PLACE = '<div class="newsletter-notice" id="place" data-newsletter-notice hidden></div>'
 KIT = '<script src="{service}/static/kit/1/newsletter.js" defer></script>'
 
 
@@ -121,7 +122,7 @@ def furnish(frontend: Frontend, service: str) -> None:
     script = '<script src="/fetch.js"></script>'
     frontend.pages = {
         "/": PLAIN_PAGE.format(body="", end=KIT.format(service=service)),
-        "/welcome": PLAIN_PAGE.format(body="<p>Welcome.</p>", end=KIT.format(service=service)),
+        "/welcome": PLAIN_PAGE.format(body=PLACE + "<p>Welcome.</p>", end=KIT.format(service=service)),
         "/plain": PLAIN_PAGE.format(body=examples["plain", "html"], end=""),
         "/fetch": PLAIN_PAGE.format(body=examples["fetch", "html"], end=script),
         "/fetch.js": examples["fetch", "js"],

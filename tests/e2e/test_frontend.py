@@ -91,8 +91,9 @@ def test_the_kit_on_another_origin_from_subscribing_to_signing_out(site: Fronten
         expect(page.locator("header")).to_be_visible()
         assert bar(page).count() == 0
 
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign out").press("Enter")
         expect(page.locator("header")).to_be_hidden()
+        expect(page.locator("main")).to_be_focused()
         expect(page.locator('[data-newsletter="signin"]')).to_be_visible()
         assert page.evaluate("newsletter.session().then(state => state.signed_in)") is False
         assert page.evaluate("newsletter.version") == 1
@@ -169,7 +170,7 @@ def test_what_the_query_says_is_shown_once_and_only_when_all_of_it_fits(site: Fr
         expect_clean_address(page)
 
         page.goto(f"{site.sister.url}/welcome?action=subscribe&success=false")
-        expect(bar(page)).to_have_text(LINK_GONE)
+        expect(page.locator("#place > p")).to_have_text(LINK_GONE)
         page.get_by_label("Email address").fill("renewed@example.org")
         page.get_by_role("button", name="Send me a new link").click()
         expect(status(page, ".newsletter-email-form")).to_have_text(CHECK_EMAIL)
@@ -180,7 +181,8 @@ def test_what_the_query_says_is_shown_once_and_only_when_all_of_it_fits(site: Fr
         expect_clean_address(page)
         assert page.url.endswith("/welcome?keep=me")
 
-        for query in ("action=signin", "action=signin&success=maybe", "stripe=other", "action=%3Cb%3E&success=true"):
+        strange = ("action=%3Cb%3E&success=true", "stripe=billing-update-constructor")
+        for query in ("action=signin", "action=signin&success=maybe", *strange):
             with page.expect_response("**/messages"):
                 page.goto(f"{site.sister.url}/kit?{query}")
             assert page.evaluate("newsletter.refresh().then(state => state.signed_in)") is False
@@ -209,8 +211,20 @@ def test_a_service_that_is_busy_broken_or_away_says_so_and_keeps_what_was_typed(
     form, problem = '[data-newsletter="signin"]', "application/problem+json"
     away = f"newsletter: {site.service.url} did not answer."
     expected = (away, "Failed to load resource: net::ERR_CONNECTION_REFUSED", "Failed to load resource: the server")
-    with site.window(expected=expected) as page:
+    with site.window(expected=expected, reduced_motion="reduce") as page:
         page.goto(f"{site.service.url}/sign-in")
+        page.evaluate("addEventListener('newsletter:error', ({detail}) => (window.told ??= []).push(detail.code))")
+        held: list[Route] = []
+        page.route("**/signin", lambda route: held.append(route))
+        send(page, form, "patient@example.org")
+        expect(status(page, form)).to_have_text("Sending…")
+        expect(page.locator(form)).to_have_attribute("aria-busy", "true")
+        page.locator(f"{form} button").click()
+        motion = "each => getComputedStyle(each, '::before').animationName"
+        assert status(page, form).evaluate(motion) == "none"
+        assert len(held) == 1
+        held[0].fulfill(status=500, body='{"code": "internal_error"}', content_type=problem)
+        expect(status(page, form)).to_have_text("That did not work. Please try again in a moment.")
 
         def answer_with(**answer: object) -> Locator:
             page.unroute("**/signin")
@@ -234,6 +248,8 @@ def test_a_service_that_is_busy_broken_or_away_says_so_and_keeps_what_was_typed(
         expect(status(page, form)).to_have_text(UNREACHABLE)
         page.unroute("**/*", hang_up)
         expect(page.get_by_label("Email address")).to_have_value("patient@example.org")
+        page.wait_for_function("told.at(-1) === 'unreachable'")
+        assert page.evaluate("told[0]") == "internal_error"
         page.locator(f"{form} button").click()
         expect(status(page, form)).to_have_text(CHECK_EMAIL)
         site.next_mail()
@@ -288,6 +304,10 @@ def test_a_theme_shows_errors_takes_codes_and_goes_to_the_front_page(site: Front
         assert page.evaluate("newsletter.session().then(({subscriber}) => subscriber.name)") == "Grace"
 
         page.goto(f"{site.sister.url}/theme")
+        page.locator("[data-members-newsletter]").evaluate("each => { each.value = 'Gone & Forgotten'; }")
+        send(page, "#both", "joining@example.org")
+        expect(page.locator("#both")).to_have_class("error")
+        expect(status(page, "#both")).to_have_text("There is no newsletter called 'gone-forgotten'.")
         send(page, "#enter", "joining@example.org")
         page.get_by_label("Or type the six digits").fill(site.next_code())
         page.get_by_role("button", name="Use the code").click()

@@ -6,6 +6,7 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+from newsletter_svc.palette import READABLE, contrast
 from tests.guide import integrity, text
 
 FILES = {"newsletter.js": "text/javascript", "newsletter.css": "text/css"}
@@ -82,6 +83,19 @@ def test_the_kit_finds_all_its_words_among_the_messages(client: FlaskClient) -> 
 def test_messages_may_be_kept_for_a_while_and_hold_no_reader(client: FlaskClient) -> None:
     answer = client.get("/messages")
     assert answer.headers["Cache-Control"] == "public, max-age=300"
+    for headers in ({}, FOREIGN, {"Origin": "http://127.0.0.1:8000"}):
+        assert "Origin" in client.get("/messages", headers=headers).headers["Vary"]
     assert "Set-Cookie" not in answer.headers
     bad = [each["code"] for each in answer.get_json()["messages"] if not each["success"]]
     assert bad == ["billing_not_updated"]
+
+
+def test_what_the_kit_draws_can_be_read_in_the_light_and_in_the_dark(client: FlaskClient) -> None:
+    sheet = client.get("/static/kit/1/newsletter.css").text
+    pairs = re.findall(r"var\(--newsletter-([\w-]+), light-dark\((#\w{6}), (#\w{6})\)\)", sheet)
+    light = {name: colour for name, colour, _ in pairs} | {"page": "#ffffff"}
+    dark = {name: colour for name, _, colour in pairs} | {"page": "#121212"}
+    read = (("good", "good-tint"), ("bad", "bad-tint"), ("good", "page"), ("bad", "page"), ("ink", "field"))
+    for colours in (light, dark):
+        for words, ground in (*read, ("on-button", "button")):
+            assert contrast(colours[words], colours[ground]) >= READABLE, (words, ground, colours)

@@ -108,4 +108,6 @@ def all_messages() -> Response:
         }
     )
     response.headers["Cache-Control"] = f"public, max-age={CACHED_SECONDS}"
+    # What is kept for a page that may not read it must not be given to one that may.
+    response.vary.add("Origin")
     return response

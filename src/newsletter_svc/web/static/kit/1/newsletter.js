@@ -4,8 +4,12 @@
 (() => {
   "use strict";
 
+  if (window.newsletter) {
+    return; // Loaded twice, it would send every form twice.
+  }
   const VERSION = 1;
-  const script = document.currentScript;
+  // A module has no `currentScript`.
+  const script = document.currentScript || document.querySelector('script[src*="/static/kit/"]');
   const service = (script.dataset.service || script.src).replace(/\/static\/kit\/.*$|\/$/, "");
   // The one text that the service cannot give, since it says that the service cannot be reached.
   const UNREACHABLE = script.dataset.unreachable || "We could not reach the server. Please try again in a moment.";
@@ -288,7 +292,14 @@
   function signOut(element) {
     return {
       send: () => ask("DELETE", "/session", {}),
-      done: () => (isOurs(element) ? showSession() : location.replace("/")),
+      done: async () => {
+        if (isOurs(element)) {
+          await showSession();
+          element.closest("[hidden]") && focusMain();
+        } else {
+          location.replace("/");
+        }
+      },
     };
   }
 
@@ -306,13 +317,13 @@
   }
 
   function goOn() {
-    const query = new URLSearchParams(location.search);
-    const ending = query.get("stripe")?.replace("billing-update-", "");
+    const said = new URLSearchParams(location.search).get("stripe");
+    const [, ending] = /^billing-update-(success|cancel)$/.exec(said) || [];
     const wanted = ending && JSON.parse(sessionStorage.getItem(WAY_BACK) || "{}")[ending];
     if (wanted) {
       sessionStorage.removeItem(WAY_BACK);
       const url = new URL(wanted, location.href);
-      url.searchParams.set("stripe", query.get("stripe"));
+      url.searchParams.set("stripe", said);
       location.replace(url);
     }
     return wanted;
@@ -387,9 +398,9 @@
     document.readyState === "complete" ? forget() : addEventListener("load", forget);
   }
 
-  function dismiss(bar) {
+  // Where the keyboard goes on when what it was at is gone.
+  function focusMain() {
     const main = find("main") || document.body;
-    bar.remove();
     main.tabIndex = -1;
     main.focus({ preventScroll: true });
   }
@@ -422,7 +433,8 @@
     const close = event.target.closest("[data-newsletter-dismiss]");
     if (close) {
       event.preventDefault();
-      dismiss(close.closest("[data-newsletter-notice]"));
+      close.closest("[data-newsletter-notice]").remove();
+      focusMain();
     } else {
       const pressable = "[data-newsletter]:not(form), [data-members-signout], [data-members-edit-billing]";
       start(event, event.target.closest(pressable));
