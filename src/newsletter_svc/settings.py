@@ -114,6 +114,8 @@ class Settings:
     """How long a session lives after its reader was last seen."""
     session_max_days: int = 365
     audit_retention_days: int = 180
+    consent_retention_days: int = 1095
+    """How long the record of a consent is kept that nothing rests on any more."""
     archive: bool = False
     """Whether everybody may see which issues there have been."""
     stripe_secret_key: str | None = field(default=None, repr=False)
@@ -244,6 +246,7 @@ def _read(reader: Reader) -> Settings:
         session_days=reader.whole("SESSION_DAYS", Settings.session_days, most=MOST_DAYS),
         session_max_days=reader.whole("SESSION_MAX_DAYS", Settings.session_max_days, most=MOST_DAYS),
         audit_retention_days=reader.whole("AUDIT_RETENTION_DAYS", Settings.audit_retention_days, most=MOST_DAYS),
+        consent_retention_days=reader.whole("CONSENT_RETENTION_DAYS", Settings.consent_retention_days, most=MOST_DAYS),
         archive=reader.flag("ARCHIVE", default=False),
         stripe_secret_key=reader.optional("STRIPE_SECRET_KEY"),
         stripe_webhook_secret=reader.optional("STRIPE_WEBHOOK_SECRET"),

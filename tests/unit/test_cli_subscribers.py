@@ -352,7 +352,7 @@ def test_adding_asks_for_the_consent(run: Run, parts: Parts, inbox: Inbox) -> No
     assert said == "ada@example.org: added. A mail asks for the confirmation.\n"
     assert readers(run) == []
     client_path = inbox.newest().link
-    assert "confirm your subscription to Briefing" in " ".join(inbox.newest().text.split())
+    assert "confirms your subscription to Briefing" in " ".join(inbox.newest().text.split())
     assert client_path.startswith("/magic-link/")
 
 

@@ -52,6 +52,8 @@ class Request:
     redirect: str = "/"
     asked_from: str = ""
     """The asking browser in a reader's words, such as `Firefox on Linux`."""
+    page: str | None = None
+    """The origin of the page with the form."""
     peer: str | None = None
     """Where it came from, as the audit trail knows it."""
     presession: str | None = None
@@ -164,5 +166,7 @@ def _new_link(
         "name": request.name,
         "redirect": request.redirect,
         "asked_from": request.asked_from,
+        "asked_page": request.page,
+        "asked_peer": request.peer,
         "created_at": now,
     }

@@ -37,6 +37,10 @@ class MagicLink(Base):
     """Given with the form; taken over when the link is redeemed, since anybody can fill in a form."""
     redirect: Mapped[str] = mapped_column(String(2000))
     asked_from: Mapped[str] = mapped_column(String(80))
+    asked_page: Mapped[str | None] = mapped_column(String(200))
+    """The origin of the page with the form, as the browser told."""
+    asked_peer: Mapped[str | None] = mapped_column(String(16))
+    """Where the request came from, as the audit trail knows it."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc import audit
 from newsletter_svc.auth.models import BrowserSession, MagicLink
 from newsletter_svc.delivery.models import Bounce, Delivery, Suppression
+from newsletter_svc.subscribers import consents
 from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription
 
 
@@ -24,6 +25,23 @@ class Standing:
     unsubscribed_at: datetime | None
     frequency: str | None
     paused_until: datetime | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A consent that was given or taken back; `peer` and `asked_peer` are keyed hashes of the networks."""
+
+    act: str
+    at: datetime
+    way: str
+    newsletters: Sequence[str]
+    text: str | None
+    """What the reader agreed to, word for word."""
+    peer: str | None
+    asked_at: datetime | None
+    asked_page: str | None
+    asked_peer: str | None
+    source: str | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,8 @@ class LinkAsked:
     name: str
     redirect: str
     asked_from: str
+    asked_page: str | None
+    asked_peer: str | None
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
@@ -96,6 +116,7 @@ class OwnData:
     timezone: str | None
     language: str | None
     subscriptions: Sequence[Standing]
+    consents: Sequence[Agreement]
     sign_ins: Sequence[SignIn]
     links: Sequence[LinkAsked]
     mails: Sequence[Mail]
@@ -117,6 +138,7 @@ def collect(session: Session, subscriber: Subscriber) -> OwnData:
         timezone=subscriber.timezone,
         language=subscriber.language,
         subscriptions=_standings(session, subscriber.id),
+        consents=agreements(session, subscriber.id),
         sign_ins=_sign_ins(session, subscriber.id),
         links=_links(session, subscriber.id),
         mails=_mails(session, subscriber.id),
@@ -149,6 +171,25 @@ def _standings(session: Session, subscriber_id: int) -> list[Standing]:
     ]
 
 
+def agreements(session: Session, subscriber_id: int) -> list[Agreement]:
+    """A reader's consents, the oldest first."""
+    return [
+        Agreement(
+            line.act,
+            line.at,
+            line.way,
+            line.newsletters,
+            words.text if words else None,
+            line.peer,
+            line.asked_at,
+            line.asked_page,
+            line.asked_peer,
+            line.source,
+        )
+        for line, words in consents.of(session, subscriber_id)
+    ]
+
+
 def _sign_ins(session: Session, subscriber_id: int) -> list[SignIn]:
     mine = select(BrowserSession).where(BrowserSession.subscriber_id == subscriber_id).order_by(BrowserSession.id)
     return [
@@ -160,7 +201,17 @@ def _sign_ins(session: Session, subscriber_id: int) -> list[SignIn]:
 def _links(session: Session, subscriber_id: int) -> list[LinkAsked]:
     mine = select(MagicLink).where(MagicLink.subscriber_id == subscriber_id)
     return [
-        LinkAsked(each.door, each.name, each.redirect, each.asked_from, each.created_at, each.expires_at, each.used_at)
+        LinkAsked(
+            each.door,
+            each.name,
+            each.redirect,
+            each.asked_from,
+            each.asked_page,
+            each.asked_peer,
+            each.created_at,
+            each.expires_at,
+            each.used_at,
+        )
         for each in session.scalars(mine.order_by(MagicLink.created_at, MagicLink.id))
     ]
 

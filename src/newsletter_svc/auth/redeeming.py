@@ -71,6 +71,8 @@ class Redeemed:
     redirect: str
     is_first: bool
     """Whether this proved the address for the first time."""
+    subscribed_by: MagicLink | None
+    """The link, where this is what subscribed its reader to something."""
 
 
 def find(session: Session, token: str, *, keyring: Keyring) -> MagicLink:
@@ -200,7 +202,15 @@ def _use(
     lifetime = lifetimes.session
     if not sessions.start(session, secret, subscriber_id=subscriber.id, browser=browser, lifetime=lifetime, now=now):
         raise LinkGone(Gone.SIGNED_OUT, link)
-    return Redeemed(Outcome(link.outcome or Outcome.SIGNED_IN), link.id, subscriber, secret, link.redirect, is_first)
+    return Redeemed(
+        Outcome(link.outcome or Outcome.SIGNED_IN),
+        link.id,
+        subscriber,
+        secret,
+        link.redirect,
+        is_first,
+        subscribed_by=link if first is not None and link.newsletter_ids else None,
+    )
 
 
 def _take_second_chance(session: Session, link: MagicLink, *, asker: bool, keyring: Keyring, now: datetime) -> None:

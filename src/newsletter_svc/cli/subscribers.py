@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.auth import asking
 from newsletter_svc.auth.models import Door
+from newsletter_svc.cli.consents import consent
 from newsletter_svc.cli.importing import telling
 from newsletter_svc.cli.options import json_option
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.clock import utcnow
+from newsletter_svc.mail.headers import clean
 from newsletter_svc.parts import Parts
 from newsletter_svc.streams import outliving_the_terminal
 from newsletter_svc.subscribers import (
@@ -30,12 +32,15 @@ from newsletter_svc.subscribers import (
     people,
     subscriptions,
 )
+from newsletter_svc.subscribers.consents import Origin
 from newsletter_svc.subscribers.csv_file import BrokenFile, CsvFile, Record
 from newsletter_svc.subscribers.exporting import Written
 from newsletter_svc.subscribers.import_plans import Outcome, Terms, Wanted
 from newsletter_svc.subscribers.importing import NotTaken
+from newsletter_svc.subscribers.models import Way
 
 _CUT_SHORT = "The database stopped this. What went in stays; import the list again, and it goes on from there."
+_LONGEST_FILE_NAME = 120
 newsletter_options = click.option("--newsletter", "slugs", multiple=True, metavar="SLUG", help="May be given again.")
 confirmed_option = click.option("--confirmed", is_flag=True, help="Their consent is on record already.")
 
@@ -54,7 +59,8 @@ def subscribers() -> None:
 def add(parts: Parts, email: str, name: str, slugs: tuple[str, ...], confirmed: bool) -> None:
     """Add a reader. Without --confirmed a mail asks for the consent, as if the reader had filled in the form."""
     with parts.database.transaction() as session:
-        terms = _terms(parts, session, confirmed=confirmed)
+        by_hand = Origin(Way.COMMAND, source="newsletter subscribers add --confirmed")
+        terms = _terms(parts, session, confirmed=confirmed, origin=by_hand)
         try:
             row = importing.check(Record(0, email, name, " ".join(slugs)), terms=terms)
         except NotTaken as reason:
@@ -86,7 +92,7 @@ def import_(parts: Parts, path: Path, confirmed: bool, dry_run: bool, as_json: b
     """
     with outliving_the_terminal(), _opened(path) as file:
         with parts.database.reading() as session:
-            terms = _terms(parts, session, confirmed=confirmed)
+            terms = _terms(parts, session, confirmed=confirmed, origin=_of_file(path))
         with telling(file, confirmed=confirmed, dry_run=dry_run, as_json=as_json) as told:
             try:
                 counts = importing.import_file(
@@ -133,9 +139,18 @@ def erase(parts: Parts, email: str) -> None:
     click.echo("Erased.")
 
 
-def _terms(parts: Parts, session: Session, *, confirmed: bool) -> Terms:
+subscribers.add_command(consent)
+
+
+def _terms(parts: Parts, session: Session, *, confirmed: bool, origin: Origin) -> Terms:
     slugs = {each.id: each.slug for each in newsletters.listed(session)}
-    return Terms(confirmed=confirmed, newsletters=slugs, keyring=parts.keyring, now=utcnow())
+    return Terms(confirmed=confirmed, newsletters=slugs, keyring=parts.keyring, now=utcnow(), origin=origin)
+
+
+def _of_file(path: Path) -> Origin:
+    """Which list it was, as the record of each consent names it."""
+    name = clean(click.format_filename(path.name), limit=_LONGEST_FILE_NAME)
+    return Origin(Way.IMPORT, source=f"newsletter subscribers import {name} --confirmed")
 
 
 def _must_confirm(session: Session, row: Wanted) -> bool:

@@ -13,7 +13,7 @@ from newsletter_svc.db import Database
 from newsletter_svc.delivery import bounces
 from newsletter_svc.limits import counters
 from newsletter_svc.settings import Settings
-from newsletter_svc.subscribers import erased
+from newsletter_svc.subscribers import consents, erased
 from newsletter_svc.tokens import Keyring
 
 Purge = Callable[[Session], int]
@@ -37,6 +37,7 @@ def _steps(settings: Settings, now: datetime) -> Mapping[str, Purge]:
         "unconfirmed_signups": partial(purging.unconfirmed, older_than=unconfirmed, now=now),
         "magic_links": partial(purging.links, now=now),
         "sessions": partial(purging.sessions, now=now),
+        "consents": partial(consents.purge, retention=timedelta(days=settings.consent_retention_days), now=now),
         "security_events": partial(audit.purge, retention=retention, now=now),
         "bounces": partial(bounces.purge, now=now),
         "rate_counters": partial(counters.purge, now=now),

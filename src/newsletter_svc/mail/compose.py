@@ -1,6 +1,6 @@
 """From a kind and its data to what a reader sees, and from a letter to the bytes that go out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -53,6 +53,10 @@ class Composer:
         context = {**context, "subject": subject}
         text = filters.tidy(self._render_part(kind, "body.txt", context))
         return Rendered(subject, text, self._inliner.inline(self._render_part(kind, "body.html", context)))
+
+    def consent(self, kind: str, newsletters: Sequence[str], /) -> str:
+        """The sentence with which this kind of mail asks to be allowed to send these newsletters (titles)."""
+        return self._render_part(kind, "_consent.txt", {"newsletters": newsletters}).strip()
 
     def render_page(self, kind: str, name: str, context: Mapping[str, Any]) -> str:
         """Return one more page of a kind, for browsers; it has no slots. Raises what `render` raises."""

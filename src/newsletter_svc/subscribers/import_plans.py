@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc.delivery.models import Suppression
 from newsletter_svc.subscribers import erased
 from newsletter_svc.subscribers.addresses import Address
+from newsletter_svc.subscribers.consents import BY_IMPORTING, Origin
 from newsletter_svc.subscribers.models import Subscriber, Subscription, SubscriptionStatus
 from newsletter_svc.tokens import Keyring
 
@@ -64,6 +65,8 @@ class Terms:
     """Slugs by id."""
     keyring: Keyring
     now: datetime
+    origin: Origin = BY_IMPORTING
+    """Goes on record with a consent that is taken as given."""
 
     @cached_property
     def ids(self) -> Mapping[str, int]:

@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import change, insert_into
-from newsletter_svc.subscribers.import_plans import Plan, Step, Terms
+from newsletter_svc.subscribers import consents
+from newsletter_svc.subscribers.import_plans import Outcome, Plan, Step, Terms
 from newsletter_svc.subscribers.models import Subscriber, Subscription, SubscriptionStatus
 
 
@@ -20,6 +21,15 @@ def carry_out(session: Session, made: Plan, *, terms: Terms) -> None:
         pending = [ids[step.row.address.key] for step in made.steps if step.known and not step.known.is_confirmed]
         _confirm_people(session, pending, now=terms.now)
     _subscribe(session, made.steps, ids, terms)
+    if terms.confirmed:
+        _record_consents(session, made.steps, ids, terms)
+
+
+def _record_consents(session: Session, steps: Sequence[Step], ids: Mapping[str, int], terms: Terms) -> None:
+    """A list that is taken in once more proves nothing new."""
+    changed = [step for step in steps if step.newsletter_ids and step.outcome is not Outcome.UNCHANGED]
+    wishes = [(ids[step.row.address.key], step.newsletter_ids) for step in changed]
+    consents.given_by_many(session, wishes, slugs=terms.newsletters, origin=terms.origin, now=terms.now)
 
 
 def _add_people(session: Session, steps: Sequence[Step], terms: Terms) -> dict[str, int]:

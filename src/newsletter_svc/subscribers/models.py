@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import uuid4
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter_svc.db import Base, word
@@ -95,6 +95,64 @@ class Subscription(Base):
     """None is the newsletter's own."""
     paused_until: Mapped[datetime | None]
     """No digests before this."""
+
+
+class ConsentAct(StrEnum):
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
+class Way(StrEnum):
+    """By which way a consent came to us, or was taken back."""
+
+    SUBSCRIBE = "subscribe"
+    SIGN_UP = "signup"
+    SIGN_IN = "signin"
+    ACCOUNT = "account"
+    """A signed-in reader's own settings."""
+    PREFERENCES = "preferences"
+    """The page that every issue links to."""
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+    IMPORT = "import"
+    COMMAND = "command"
+    API = "api"
+
+
+class ConsentText(Base):
+    """Words that readers agreed to, kept once however many did."""
+
+    __tablename__ = "consent_texts"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40))
+    """Stays the same when the words change: the kind of mail that they stand in."""
+    text: Mapped[str] = mapped_column(Text)
+    first_used_at: Mapped[datetime]
+
+
+class Consent(Base):
+    """One line of proof. Lines are added and never changed; they go with the subscriber, or when they are too old."""
+
+    __tablename__ = "consents"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    act: Mapped[ConsentAct] = mapped_column(word(ConsentAct))
+    way: Mapped[Way] = mapped_column(word(Way))
+    newsletters: Mapped[list[str]] = mapped_column(JSON)
+    """Slugs, as they were then."""
+    peer: Mapped[str | None] = mapped_column(String(16))
+    """Where it came from, as `audit.hashed_peer` has it."""
+    asked_at: Mapped[datetime | None]
+    """Double opt-in: when the form was sent that the confirmation answers."""
+    asked_page: Mapped[str | None] = mapped_column(String(200))
+    """The origin of the page with that form, as the browser told."""
+    asked_peer: Mapped[str | None] = mapped_column(String(16))
+    text_fingerprint: Mapped[str | None] = mapped_column(ForeignKey("consent_texts.fingerprint"), index=True)
+    source: Mapped[str | None] = mapped_column(String(200))
+    """Where an operator has it from, such as `newsletter subscribers import readers.csv --confirmed`."""
 
 
 class ErasedAddress(Base):

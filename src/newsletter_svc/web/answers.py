@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from newsletter_svc.auth.own_data import Happened, LinkAsked, Mail, Returned, SignIn, Standing
+from newsletter_svc.auth.own_data import Agreement, Happened, LinkAsked, Mail, Returned, SignIn, Standing
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
 from newsletter_svc.web.messages import Code
@@ -85,6 +85,8 @@ class OwnData(Answer):
     language: str | None
     subscriptions: list[Standing]
     """Also those that were never confirmed or have been left."""
+    consents: list[Agreement]
+    """What the reader agreed to, and took back."""
     sign_ins: list[SignIn]
     links: list[LinkAsked]
     mails: list[Mail]

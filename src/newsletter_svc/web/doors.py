@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from newsletter_svc import alerts
 from newsletter_svc.alerts import Cause
 from newsletter_svc.audit import Event
-from newsletter_svc.auth import asking, redeeming, sessions, welcoming
+from newsletter_svc.auth import asking, consenting, redeeming, sessions, welcoming
 from newsletter_svc.auth.asking import Withheld
 from newsletter_svc.auth.models import Door
 from newsletter_svc.clock import utcnow
@@ -63,7 +63,7 @@ def sign_in_by_code() -> Response:
                 now=now,
             )
             trail.redeemed(session, redeemed)
-            welcome(session, redeemed)
+            greet(session, redeemed)
     except redeeming.LinkGone as gone:
         if gone.reason is not redeeming.Gone.WRONG_CODE or wants_json():
             raise
@@ -79,10 +79,12 @@ def _code_page(challenge: str, *, problem: str | None = None, status: int = 202)
     return make_response(page, status)
 
 
-def welcome(session: Session, redeemed: redeeming.Redeemed) -> None:
-    """Owe a new reader the mail that says so, where the operator wants one."""
-    if parts().settings.welcome_mail:
-        welcoming.owe_if_first(session, redeemed, message_domain=parts().message_domain, now=utcnow())
+def greet(session: Session, redeemed: redeeming.Redeemed) -> None:
+    """Put the consent on record, and owe a new reader the mail that says so, where the operator wants one."""
+    service, now = parts(), utcnow()
+    consenting.record(session, redeemed, words=service.composer.consent, peer=peers.hashed(), now=now)
+    if service.settings.welcome_mail:
+        welcoming.owe_if_first(session, redeemed, message_domain=service.message_domain, now=now)
 
 
 def let_in(redeemed: redeeming.Redeemed) -> Response:
@@ -117,6 +119,7 @@ def _ask(door: Door) -> Response:
         newsletters=body.newsletters or (),
         redirect=redirects.checked(body.redirect or redirects.FRONT_PAGE, parts().settings),
         asked_from=browsers.label(request.user_agent.string),
+        page=peers.page(),
         peer=peers.hashed(),
         presession=cookies.read(Cookie.PRESESSION),
     )

@@ -6,7 +6,7 @@ from flask import Blueprint, make_response, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from newsletter_svc.auth import asking, letters, redeeming
+from newsletter_svc.auth import asking, consenting, letters, redeeming
 from newsletter_svc.auth.models import Door, MagicLink
 from newsletter_svc.auth.redeeming import Gone, LinkGone
 from newsletter_svc.clock import utcnow
@@ -60,7 +60,7 @@ def redeem(token: str) -> Response:
                 now=utcnow(),
             )
             trail.redeemed(session, redeemed)
-            doors.welcome(session, redeemed)
+            doors.greet(session, redeemed)
     except LinkGone as gone:
         if wants_json():
             raise
@@ -95,7 +95,9 @@ def _check_origin(session: Session, token: str, presession: str | None) -> None:
 
 def _facts(session: Session, link: MagicLink) -> dict[str, Any]:
     subscriber = session.get_one(Subscriber, link.subscriber_id)
+    consent = consenting.wording(session, link, words=parts().composer.consent)
     return {
+        "consent": consent.text if consent else None,
         "purpose": _purpose(link, subscriber),
         "masked_address": addresses.mask(subscriber.email),
         "newsletters": letters.newsletter_titles(session, link),
@@ -136,5 +138,6 @@ def _asked_again(session: Session, link: MagicLink) -> asking.Request:
         newsletters=slugs,
         redirect=link.redirect,
         asked_from=browsers.label(request.user_agent.string),
+        page=peers.page(),
         peer=peers.hashed(),
     )

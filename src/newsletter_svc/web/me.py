@@ -9,8 +9,9 @@ from newsletter_svc.auth import own_data
 from newsletter_svc.billing import own_data as own_billing
 from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import erasing, newsletters, subscriptions
-from newsletter_svc.subscribers.models import Subscriber
-from newsletter_svc.web import answers, bodies, cookies, forgery
+from newsletter_svc.subscribers.consents import Origin
+from newsletter_svc.subscribers.models import Subscriber, Way
+from newsletter_svc.web import answers, bodies, cookies, forgery, peers
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.sessions import reader
 from newsletter_svc.web.state import parts
@@ -38,7 +39,8 @@ def change() -> Response:
             subscriber.name = changes.name
         if changes.newsletters is not None:
             wanted = {newsletters.get(session, slug).id for slug in changes.newsletters}
-            subscriptions.choose(session, subscriber.id, wanted, now=utcnow())
+            origin = Origin(Way.ACCOUNT, peer=peers.hashed())
+            subscriptions.choose(session, subscriber.id, wanted, origin=origin, now=utcnow())
         session.flush()
         return jsonify(_profile(session, subscriber))
 

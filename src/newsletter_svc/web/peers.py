@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
 
 from flask import request
 
@@ -11,6 +12,7 @@ from newsletter_svc.limits import buckets
 from newsletter_svc.web.state import parts
 
 HEADER = "X-Forwarded-For"
+LONGEST_PAGE = 200
 
 
 def address() -> str:
@@ -23,6 +25,18 @@ def address() -> str:
 def hashed() -> str:
     """The same for the audit trail: equal for one network, and no way back to it."""
     return audit.hashed_peer(parts().keyring, buckets.network(address()))
+
+
+def page() -> str | None:
+    """The origin of the page that made this request, as its browser tells; None where none is told."""
+    told = request.headers.get("Origin") or request.headers.get("Referer") or ""
+    try:
+        parsed = urlsplit(told)
+    except ValueError:
+        return None
+    if parsed.scheme not in ("http", "https") or not parsed.netloc or not told.isascii() or not told.isprintable():
+        return None
+    return f"{parsed.scheme}://{parsed.netloc.rpartition('@')[2]}"[:LONGEST_PAGE]
 
 
 def come_through_an_unknown_proxy() -> bool:

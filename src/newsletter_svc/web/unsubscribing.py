@@ -5,8 +5,10 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import addresses, subscriptions
-from newsletter_svc.subscribers.models import Newsletter, Subscriber
+from newsletter_svc.subscribers.consents import Origin
+from newsletter_svc.subscribers.models import Newsletter, Subscriber, Way
 from newsletter_svc.tokens import BadToken, Purpose
+from newsletter_svc.web import peers
 from newsletter_svc.web.state import parts
 
 unsubscribing = Blueprint("unsubscribing", __name__, url_prefix="/unsubscribe")
@@ -26,7 +28,8 @@ def leave(token: str) -> Response:
     """Leave at once. No cookie, origin or form field is asked for: mail programs send none (RFC 8058 3.2)."""
     with parts().database.transaction() as session:
         subscriber, newsletter = _read(session, token)
-        subscriptions.leave(session, subscriber.id, newsletter.id, now=utcnow())
+        origin = Origin(Way.UNSUBSCRIBE, peer=peers.hashed())
+        subscriptions.leave(session, subscriber.id, newsletter.id, origin=origin, now=utcnow())
     return make_response(render_template("pages/unsubscribed.html", newsletter=newsletter.title))
 
 
