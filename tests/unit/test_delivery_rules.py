@@ -155,6 +155,13 @@ def test_an_envelope_sender_leads_back_to_its_delivery(delivery_id: int) -> None
         assert envelope.delivery_of(spelling, keyring=RING) == delivery_id
 
 
+@given(st.integers(0, 2**63 - 1), st.sampled_from(["bounces@news.example.org", "b+c@bücher.example", None]))
+def test_the_stamp_of_many_writes_what_is_written_for_one(delivery_id: int, bounce_address: str | None) -> None:
+    given_parts = {"bounce_address": bounce_address, "default": "briefing@bücher.example", "keyring": RING}
+    one = envelope.sender_for(delivery_id, **given_parts)  # type: ignore[arg-type]
+    assert envelope.stamp(**given_parts)(delivery_id) == wire_address(one).encode("ascii")  # type: ignore[arg-type]
+
+
 def test_without_a_bounce_address_the_plain_sender_is_used() -> None:
     sender = envelope.sender_for(7, bounce_address=None, default="briefing@example.org", keyring=RING)
     assert sender == "briefing@example.org"

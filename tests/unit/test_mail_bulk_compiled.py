@@ -108,6 +108,22 @@ def test_a_line_is_cut_as_if_it_had_no_slot(pieces: list[str], filled: st.DataOb
         assert line.encode({"one": mime.escape(one.encode()), "two": mime.escape(two.encode())}) == expected
 
 
+@given(pieces=st.lists(st.text(st.sampled_from("a. Fé=\trom"), max_size=170), min_size=2, max_size=4), filled=st.data())
+@settings(max_examples=300)
+def test_values_that_need_no_care_are_cut_by_their_lengths_alone(pieces: list[str], filled: st.DataObject) -> None:
+    names = ["one", "two", "one"][: len(pieces) - 1]
+    line = SlotLine([part for pair in zip(pieces, [*names, ""], strict=True) for part in pair][:-1])
+    lengths = {name: filled.draw(st.integers(0, 170)) for name in names}
+    for _ in range(3):  # The first one makes the form, the others are put into it.
+        values = {
+            name: filled.draw(st.text(st.sampled_from("a.From~/"), min_size=length, max_size=length))
+            for name, length in lengths.items()
+        }
+        whole = "".join(piece + values.get(name, "") for piece, name in zip(pieces, [*names, ""], strict=True))
+        easy = {name: value.encode() for name, value in values.items()}
+        assert line.encode_easy(easy) == line.encode(easy) == mime.quoted_printable(whole)
+
+
 def test_the_mail_passes_on_the_wire_and_offers_one_click(composer: Composer) -> None:
     link = "https://news.example.org/unsubscribe/" + "eyJ" * 40 + ".sig"
     values = {"unsubscribe_url": link, "name": "Žofie & <Co>"}

@@ -33,7 +33,9 @@ def parcel(key: int) -> Parcel:
         message_id=f"<{key}.a@{DOMAIN}>",
         date=NOW,
     )
-    return pack_plain(key, sender=f"bounces@{DOMAIN}", recipient=f"reader{key}@example.org", content=content)
+    return pack_plain(
+        key, sender=f"bounces@{DOMAIN}".encode("ascii"), recipient=f"reader{key}@example.org", content=content
+    )
 
 
 class Desk:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Protocol
 
 import structlog
@@ -142,11 +143,13 @@ class BulkLane:
         )
         return Packed(self._parcel(item, content), body_hash)
 
-    def _parcel(self, item: Item, content: bytes) -> Parcel:
-        sender = envelope.sender_for(
-            item.delivery.id,
-            bounce_address=self.settings.bounce_address,
-            default=self.settings.mail_default_sender,
-            keyring=self.keyring,
+    @cached_property
+    def _sender_of(self) -> Callable[[int], bytes]:
+        settings = self.settings
+        return envelope.stamp(
+            bounce_address=settings.bounce_address, default=settings.mail_default_sender, keyring=self.keyring
         )
+
+    def _parcel(self, item: Item, content: bytes) -> Parcel:
+        sender = self._sender_of(item.delivery.id)
         return pack_plain(item.delivery.id, sender=sender, recipient=item.copy.recipient.email, content=content)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from newsletter_svc.mail import dkim, mime, slots
+from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.bulk import holes
 from newsletter_svc.mail.bulk.holes import Hole, Reader
 from newsletter_svc.mail.bulk.parcels import Parcel, pack_plain
@@ -62,7 +63,8 @@ class CompiledLetter:
     ) -> Parcel:
         """Return one reader's mail, ready for the wire. Raises what `join` raises."""
         content = self.join(recipient=recipient, message_id=message_id, date=date, values=values)
-        return pack_plain(key, sender=envelope_sender, recipient=recipient.email, content=content)
+        sender = wire_address(envelope_sender).encode("ascii")
+        return pack_plain(key, sender=sender, recipient=recipient.email, content=content)
 
     def join(self, *, recipient: Mailbox, message_id: str, date: datetime, values: Mapping[str, str]) -> bytes:
         """Return what `mime.build` makes of the filled letter, octet for octet.
@@ -91,9 +93,8 @@ class CompiledLetter:
         return b"".join(segments), hashlib.sha256(body).digest()
 
     def _check(self, values: Mapping[str, str]) -> None:
-        for slot in self._names:
-            if slot not in values:
-                raise slots.LostSlot(slot)
+        if not self._names <= values.keys():
+            raise slots.LostSlot(min(self._names - values.keys()))
 
     def _fill(self, reader: Reader) -> list[bytes]:
         segments = self._segments.copy()
@@ -180,9 +181,9 @@ def _relaxed_segments(segments: list[bytes]) -> list[bytes]:
     return relaxed
 
 
-def _slots_in(rendered: Rendered, extra: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def _slots_in(rendered: Rendered, extra: Iterable[tuple[str, str]]) -> frozenset[str]:
     texts = [rendered.text, rendered.html, *(value for _, value in extra)]
-    return tuple(sorted({slot for text in texts for slot in slots.split(text)[1::2]}))
+    return frozenset(slot for text in texts for slot in slots.split(text)[1::2])
 
 
 def _ends_in_slots_alone(part: str) -> bool:

@@ -15,8 +15,8 @@ _LINE = 76
 _LONGEST_LINE = 998
 _EASY_NAME = re.compile(r"[A-Za-z0-9'-]+(?: [A-Za-z0-9'-]+)*")
 _LONGEST_EASY_NAME = 60
-# Whatever quoted-printable or HTML escapes.
-_NEEDS_CARE = re.compile(r"[^ !#-%(-;?-~]")
+# Without a blank, and without whatever quoted-printable or HTML escapes.
+_EASY = re.compile(r"[!#-%(-;?-~]*")
 
 
 class Reader(NamedTuple):
@@ -27,6 +27,8 @@ class Reader(NamedTuple):
     message_id: str
     date: datetime
     values: Mapping[str, str]
+    are_easy: bool
+    """Whether all values stand in both parts as they are."""
     text_values: Mapping[str, bytes]
     html_values: Mapping[str, bytes]
 
@@ -37,15 +39,13 @@ Hole = Callable[[Reader], bytes]
 def reader(recipient: Mailbox, *, message_id: str, date: datetime, values: Mapping[str, str]) -> Reader:
     """Return the reader with each value escaped once for each part."""
     address = wire_address(recipient.email)
-    as_text: dict[str, bytes] = {}
-    as_html: dict[str, bytes] = {}
-    for slot, value in values.items():
-        if _NEEDS_CARE.search(value) is None:
-            as_text[slot] = as_html[slot] = value.encode("ascii")
-        else:
-            as_text[slot] = mime.escape(value.encode())
-            as_html[slot] = mime.escape(html.escape(value).encode())
-    return Reader(recipient, address, mime.checked_id(message_id), date, values, as_text, as_html)
+    checked_id = mime.checked_id(message_id)
+    if all(map(_EASY.fullmatch, values.values())):
+        as_they_are = {slot: value.encode("ascii") for slot, value in values.items()}
+        return Reader(recipient, address, checked_id, date, values, True, as_they_are, as_they_are)
+    as_text = {slot: mime.escape(value.encode()) for slot, value in values.items()}
+    as_html = {slot: mime.escape(html.escape(value).encode()) for slot, value in values.items()}
+    return Reader(recipient, address, checked_id, date, values, False, as_text, as_html)
 
 
 def to_line(reader: Reader) -> bytes:
@@ -102,11 +102,13 @@ def header_line(name: str, value: str) -> Hole:
 
 def text_line(line: str) -> Hole:
     """A line of the text part that holds slots."""
-    encode = SlotLine(slots.split(line)).encode
-    return lambda reader: encode(reader.text_values)
+    found = SlotLine(slots.split(line))
+    easily, carefully = found.encode_easy, found.encode
+    return lambda reader: (easily if reader.are_easy else carefully)(reader.text_values)
 
 
 def html_line(line: str) -> Hole:
     """A line of the HTML part that holds slots."""
-    encode = SlotLine(slots.split(line)).encode
-    return lambda reader: encode(reader.html_values)
+    found = SlotLine(slots.split(line))
+    easily, carefully = found.encode_easy, found.encode
+    return lambda reader: (easily if reader.are_easy else carefully)(reader.html_values)

@@ -61,9 +61,12 @@ class Feed(Protocol):
         """Take back a parcel that was certainly not accepted; nobody said anything about its reader."""
 
 
-def pack_plain(key: int, *, sender: str, recipient: str, content: bytes) -> Parcel:
-    """Return octets that `mime.build` or a compiled letter made as a parcel. Raises `UnsendableMessage`."""
-    return Parcel(key, wire_address(sender).encode("ascii"), wire_address(recipient).encode("ascii"), content)
+def pack_plain(key: int, *, sender: bytes, recipient: str, content: bytes) -> Parcel:
+    """Return octets that `mime.build` or a compiled letter made as a parcel. Raises `UnsendableMessage`.
+
+    `sender` is what `wire_address` made of it, since it is checked once for many.
+    """
+    return Parcel(key, sender, wire_address(recipient).encode("ascii"), content)
 
 
 def pack(key: int, message: OutgoingMessage) -> Parcel:
