@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page
+from sqlalchemy.orm import Session
 
 from newsletter_svc.billing import customers
 from newsletter_svc.clock import utcnow
@@ -60,7 +61,7 @@ class Frontends:
 
     def add_customer(self, email: str) -> None:
         """Say who this reader is at Stripe."""
-        with Database(self.service.environ["DATABASE_URL"]).transaction() as session:
+        with changing(self.service.environ["DATABASE_URL"]) as session:
             reader = people.find(session, parse(email))
             assert reader is not None
             customers.link(session, reader.id, self.stripe.account.add_customer(), now=utcnow())
@@ -81,6 +82,15 @@ class Frontends:
         context.close()
         assert [text for text in said if not text.startswith(expected or ("\0",))] == []
         assert all(any(text.startswith(each) for text in said) for each in expected), said
+
+
+@contextmanager
+def changing(database_url: str) -> Iterator[Session]:
+    """A transaction beside the service."""
+    database = Database(database_url)
+    with database.transaction() as session:
+        yield session
+    database.dispose()
 
 
 def is_complaint(message: ConsoleMessage) -> bool:
@@ -107,7 +117,7 @@ def frontends(database_url: str, folder: Path) -> Iterator[Frontends]:
             **WITHOUT_LIMITS,
         }
         service = stack.enter_context(running(folder, port, **environ))
-        with Database(database_url).transaction() as session:
+        with changing(database_url) as session:
             newsletters.add(session, "weekly-threads", title="Weekly Threads", now=utcnow())
         for frontend in (sister, abroad, stranger):
             furnish(frontend, service.url)
