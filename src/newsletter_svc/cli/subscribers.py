@@ -10,8 +10,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from newsletter_svc.auth import asking
-from newsletter_svc.auth.models import Door
+from newsletter_svc.auth import adding
 from newsletter_svc.cli.consents import consent
 from newsletter_svc.cli.importing import telling
 from newsletter_svc.cli.options import json_option
@@ -26,17 +25,14 @@ from newsletter_svc.subscribers import (
     erasing,
     exporting,
     import_plans,
-    import_writes,
     importing,
     newsletters,
     people,
-    subscriptions,
 )
 from newsletter_svc.subscribers.consents import Origin
-from newsletter_svc.subscribers.csv_file import BrokenFile, CsvFile, Record
+from newsletter_svc.subscribers.csv_file import BrokenFile, CsvFile
 from newsletter_svc.subscribers.exporting import Written
-from newsletter_svc.subscribers.import_plans import Outcome, Terms, Wanted
-from newsletter_svc.subscribers.importing import NotTaken
+from newsletter_svc.subscribers.import_plans import Outcome, Terms
 from newsletter_svc.subscribers.models import Way
 
 _CUT_SHORT = "The database stopped this. What went in stays; import the list again, and it goes on from there."
@@ -60,21 +56,18 @@ def add(parts: Parts, email: str, name: str, slugs: tuple[str, ...], confirmed: 
     """Add a reader. Without --confirmed a mail asks for the consent, as if the reader had filled in the form."""
     with parts.database.transaction() as session:
         by_hand = Origin(Way.COMMAND, source="newsletter subscribers add --confirmed")
-        terms = _terms(parts, session, confirmed=confirmed, origin=by_hand)
-        try:
-            row = importing.check(Record(0, email, name, " ".join(slugs)), terms=terms)
-        except NotTaken as reason:
-            raise click.ClickException(f"{email}: {reason}.") from reason
-        made = import_plans.plan(session, [row], terms=terms)
-        for refusal in made.refusals:
-            raise click.ClickException(f"{refusal.email} {refusal.reason}.")
-        import_writes.carry_out(session, made, terms=terms)
-        must_confirm = _must_confirm(session, row)
-        if must_confirm:
-            _ask(parts, session, row, terms)
+        added = adding.add(
+            session,
+            email,
+            name=name,
+            newsletters=" ".join(slugs),
+            terms=_terms(parts, session, confirmed=confirmed, origin=by_hand),
+            message_domain=parts.message_domain,
+            lifetimes=parts.lifetimes,
+        )
     parts.wake()
-    asked = " A mail asks for the confirmation." if must_confirm else ""
-    click.echo(f"{row.address.text}: {made.outcomes[0]}.{asked}")
+    asked = " A mail asks for the confirmation." if added.must_confirm else ""
+    click.echo(f"{added.address.text}: {added.outcome}.{asked}")
 
 
 @subscribers.command("import")
@@ -143,35 +136,13 @@ subscribers.add_command(consent)
 
 
 def _terms(parts: Parts, session: Session, *, confirmed: bool, origin: Origin) -> Terms:
-    slugs = {each.id: each.slug for each in newsletters.listed(session)}
-    return Terms(confirmed=confirmed, newsletters=slugs, keyring=parts.keyring, now=utcnow(), origin=origin)
+    return import_plans.terms(session, confirmed=confirmed, keyring=parts.keyring, origin=origin, now=utcnow())
 
 
 def _of_file(path: Path) -> Origin:
     """Which list it was, as the record of each consent names it."""
     name = clean(click.format_filename(path.name), limit=_LONGEST_FILE_NAME)
     return Origin(Way.IMPORT, source=f"newsletter subscribers import {name} --confirmed")
-
-
-def _must_confirm(session: Session, row: Wanted) -> bool:
-    """Whether this reader still has to say yes to something that the row wants."""
-    found = people.find(session, row.address)
-    return found is None or not (
-        found.is_known and row.newsletter_ids <= subscriptions.confirmed_ids(session, found.id)
-    )
-
-
-def _ask(parts: Parts, session: Session, row: Wanted, terms: Terms) -> None:
-    slugs = sorted(terms.newsletters[each] for each in row.newsletter_ids)
-    request = asking.Request(Door.SUBSCRIBE, row.address, name=row.name, newsletters=slugs)
-    asking.request_link(
-        session,
-        request,
-        keyring=parts.keyring,
-        message_domain=parts.message_domain,
-        lifetimes=parts.lifetimes,
-        now=terms.now,
-    )
 
 
 @contextmanager

@@ -20,18 +20,33 @@ class Reason(StrEnum):
     HARD_BOUNCE = "hard_bounce"
     SOFT_BOUNCES = "soft_bounces"
     COMPLAINT = "complaint"
+    OPERATOR = "operator"
+    """Somebody here, or a list from elsewhere, said so."""
 
 
 NEWSLETTERS_ONLY = (Reason.SOFT_BOUNCES.value, Reason.COMPLAINT.value)
 """Who complains did not mean sign-in, and a full mailbox may take a small mail that somebody waits for."""
+_DECIDED = (Reason.COMPLAINT.value, Reason.OPERATOR.value)
 
 
-def add(session: Session, email: str, *, reason: str, now: datetime) -> None:
-    """Write to this address no more; the first reason stays, and the wider scope."""
-    scope = Scope.NEWSLETTERS if reason.startswith(NEWSLETTERS_ONLY) else Scope.EVERYTHING
+def scope_of(reason: str) -> Scope:
+    """What a suppression for this reason stops, unless somebody wants it otherwise."""
+    return Scope.NEWSLETTERS if reason.startswith(NEWSLETTERS_ONLY) else Scope.EVERYTHING
+
+
+def add(session: Session, email: str, *, reason: str, scope: Scope | None = None, now: datetime) -> bool:
+    """Write to this address no more; whether it was written to before. The first reason stays, and the wider scope."""
+    scope = scope or scope_of(reason)
     values = {"email_key": email.lower(), "reason": reason, "scope": scope, "created_at": now}
-    if not insert_if_absent(session, Suppression, values, unique=["email_key"]) and scope is Scope.EVERYTHING:
+    is_new = insert_if_absent(session, Suppression, values, unique=["email_key"])
+    if not is_new and scope is Scope.EVERYTHING:
         change(session, update(Suppression).where(Suppression.email_key == email.lower()).values(scope=scope))
+    return is_new
+
+
+def find(session: Session, email: str) -> Suppression | None:
+    """Why nothing is written to this address, if so."""
+    return session.scalars(select(Suppression).where(Suppression.email_key == email.lower())).one_or_none()
 
 
 def lift(session: Session, email: str) -> bool:
@@ -45,9 +60,12 @@ def lift(session: Session, email: str) -> bool:
 
 
 def refute(session: Session, email: str) -> None:
-    """Somebody has just read mail at this address, so the mailbox is there. What its reader complained of stays so."""
-    found = session.scalars(select(Suppression).where(Suppression.email_key == email.lower())).one_or_none()
-    if found is not None and found.reason.startswith(Reason.COMPLAINT):
+    """Somebody has just read mail at this address, so the mailbox is there.
+
+    What its reader complained of stays so, and so does what an operator decided; neither was about signing in.
+    """
+    found = find(session, email)
+    if found is not None and found.reason.startswith(_DECIDED):
         found.scope = Scope.NEWSLETTERS
     elif found is not None:
         lift(session, email)

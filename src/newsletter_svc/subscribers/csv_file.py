@@ -1,4 +1,4 @@
-"""Reading a list of readers as CSV: encodings, lines, quotes and columns, and nothing of what they mean."""
+"""Reading a list of addresses as CSV: encodings, lines, quotes and columns, and nothing of what they mean."""
 
 import codecs
 import csv
@@ -37,6 +37,13 @@ class Record(NamedTuple):
     newsletters: str
 
 
+class Cells(NamedTuple):
+    """One row of any list: what stands in the columns that were asked for."""
+
+    line: int
+    values: tuple[str, ...]
+
+
 class BrokenRow(NamedTuple):
     """A row that is none, such as one with a quote that is never closed."""
 
@@ -50,8 +57,10 @@ class CsvFile:
     Lines are counted from 1, the header included.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, columns: tuple[str, ...] = COLUMNS) -> None:
+        """Look at all of it. Raises BrokenFile."""
         self._file = file
+        self._wanted = columns
         self.size = os.fstat(file.fileno()).st_size
         """In bytes."""
         # Kept, since it closes the file when nobody has it any more.
@@ -60,7 +69,7 @@ class CsvFile:
         delimiter = max(",;\t", key=header.count)
         self._reader = csv.reader(chain([header], self._text), delimiter=delimiter, strict=True)
         self._columns = self._read_header()
-        self.unknown = [column for column in self._columns if column not in COLUMNS]
+        self.unknown = [column for column in self._columns if column not in columns]
         """Columns that are left alone."""
 
     def position(self) -> int:
@@ -68,8 +77,13 @@ class CsvFile:
         return self._file.tell()
 
     def rows(self) -> Iterator[Record | BrokenRow]:
-        """Every row that says something, in turn; empty ones are passed over."""
-        places = {column: self._columns.index(column) for column in COLUMNS if column in self._columns}
+        """Every row of a list of readers that says something, in turn; empty ones are passed over."""
+        for row in self.cells():
+            yield row if isinstance(row, BrokenRow) else Record(row.line, *row.values)
+
+    def cells(self) -> Iterator[Cells | BrokenRow]:
+        """The same of any list. What stands in no column of this file is empty."""
+        places = {column: self._columns.index(column) for column in self._wanted if column in self._columns}
         while True:
             line = self._reader.line_num + 1
             try:
@@ -82,7 +96,8 @@ class CsvFile:
             if not any(map(str.strip, fields)):
                 continue
             if len(fields) == len(self._columns):
-                yield Record(line, *(unguarded(fields[places[name]]) if name in places else "" for name in COLUMNS))
+                values = (unguarded(fields[places[name]]) if name in places else "" for name in self._wanted)
+                yield Cells(line, tuple(values))
             else:
                 said = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 yield BrokenRow(line, f"has {said} in place of {len(self._columns)}")
@@ -93,8 +108,8 @@ class CsvFile:
         except csv.Error as error:
             raise BrokenFile(1, f"is broken CSV: {error}") from error
         if _NEEDED not in columns:
-            raise BrokenFile(1, f"must name the columns, {','.join(COLUMNS)}; there is none called {_NEEDED}")
-        twice = [column for column in COLUMNS if columns.count(column) > 1]
+            raise BrokenFile(1, f"must name the columns, {','.join(self._wanted)}; there is none called {_NEEDED}")
+        twice = [column for column in self._wanted if columns.count(column) > 1]
         if twice:
             raise BrokenFile(1, f"names the column {twice[0]} twice")
         return columns

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter_svc.delivery.models import Suppression
-from newsletter_svc.subscribers import erased
+from newsletter_svc.subscribers import erased, newsletters
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.consents import BY_IMPORTING, Origin
 from newsletter_svc.subscribers.models import Subscriber, Subscription, SubscriptionStatus
@@ -72,6 +72,12 @@ class Terms:
     def ids(self) -> Mapping[str, int]:
         """The other way round."""
         return {slug: newsletter_id for newsletter_id, slug in self.newsletters.items()}
+
+
+def terms(session: Session, *, confirmed: bool, keyring: Keyring, origin: Origin, now: datetime) -> Terms:
+    """The terms of an import into the newsletters that there are."""
+    slugs = {each.id: each.slug for each in newsletters.listed(session)}
+    return Terms(confirmed=confirmed, newsletters=slugs, keyring=keyring, origin=origin, now=now)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
+from typing import NamedTuple
 
 from newsletter_svc.db import Database
 from newsletter_svc.mail.headers import clean
@@ -39,15 +40,32 @@ def import_file(
     short begins again: what is in already is found unchanged.
     """
     counts: Counts = Counter()
+    for batch in batches(database, file, terms=terms, dry_run=dry_run):
+        counts = batch.counts
+        for refusal in batch.refusals:
+            refuse(refusal)
+        progress(counts)
+    return counts
+
+
+class Batch(NamedTuple):
+    """How far an import has come: what is counted here is in for good."""
+
+    counts: Counts
+    """Of all rows so far."""
+    refusals: list[Refusal]
+    """Of this batch, by their lines."""
+
+
+def batches(database: Database, file: CsvFile, *, terms: Terms, dry_run: bool) -> Iterator[Batch]:
+    """The same step by step, one batch after the other. Who asks for no more leaves whole batches."""
+    counts: Counts = Counter()
     rows = file.rows()
     with closing(_Seen()) as seen:
         while chunk := list(islice(rows, CHUNK)):
             wanted, refusals = _check_all(chunk, counts, seen, terms)
             refusals += _import_chunk(database, wanted, counts, terms=terms, dry_run=dry_run)
-            for refusal in sorted(refusals):
-                refuse(refusal)
-            progress(counts)
-    return counts
+            yield Batch(counts.copy(), sorted(refusals))
 
 
 class NotTaken(ValueError):
