@@ -16,6 +16,7 @@ DOORS = (
     *(("GET", path) for path in ("/session", "/sessions", "/messages", "/readyz", "/.well-known/jwks.json", "/")),
     *(("DELETE", path) for path in ("/session", "/sessions/7", "/sessions/9223372036854775808")),
     ("POST", "/api/digests/run-due"),
+    *(("POST", "/api/subscribers"), ("GET", "/api/subscribers.csv"), ("POST", "/api/suppressions.csv")),
     *(("POST", "/billing/update"), ("GET", "/billing/return"), ("POST", "/webhooks/stripe")),
 )
 TOKEN_DOORS = (("GET", "/magic-link/"), ("POST", "/magic-link/"), ("GET", "/unsubscribe/"), ("POST", "/unsubscribe/"))

@@ -116,6 +116,8 @@ class Settings:
     audit_retention_days: int = 180
     consent_retention_days: int = 1095
     """How long the record of a consent is kept that nothing rests on any more."""
+    import_max_megabytes: int = 512
+    """How long a list may be that comes in over HTTP, in millions of octets."""
     archive: bool = False
     """Whether everybody may see which issues there have been."""
     stripe_secret_key: str | None = field(default=None, repr=False)
@@ -247,6 +249,7 @@ def _read(reader: Reader) -> Settings:
         session_max_days=reader.whole("SESSION_MAX_DAYS", Settings.session_max_days, most=MOST_DAYS),
         audit_retention_days=reader.whole("AUDIT_RETENTION_DAYS", Settings.audit_retention_days, most=MOST_DAYS),
         consent_retention_days=reader.whole("CONSENT_RETENTION_DAYS", Settings.consent_retention_days, most=MOST_DAYS),
+        import_max_megabytes=reader.whole("IMPORT_MAX_MEGABYTES", Settings.import_max_megabytes, most=100_000),
         archive=reader.flag("ARCHIVE", default=False),
         stripe_secret_key=reader.optional("STRIPE_SECRET_KEY"),
         stripe_webhook_secret=reader.optional("STRIPE_WEBHOOK_SECRET"),

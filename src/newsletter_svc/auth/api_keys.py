@@ -15,7 +15,10 @@ from newsletter_svc.errors import NewsletterError
 from newsletter_svc.tokens import fingerprint
 
 PREFIX = "nsk_"
-SCOPES = ("digests:read", "digests:send", "digests:test")
+SCOPES = (
+    *("digests:read", "digests:send", "digests:test"),
+    *("subscribers:read", "subscribers:write", "suppressions:read", "suppressions:write"),
+)
 """Every scope that some door asks for."""
 
 

@@ -76,6 +76,10 @@ class CsvFile:
         """How far it has been read, in bytes."""
         return self._file.tell()
 
+    def close(self) -> None:
+        """Close the file, and so end one that has no name."""
+        self._text.close()
+
     def rows(self) -> Iterator[Record | BrokenRow]:
         """Every row of a list of readers that says something, in turn; empty ones are passed over."""
         for row in self.cells():

@@ -4,14 +4,14 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
-from newsletter_svc.auth import api_keys
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import preview, proofs, runs
 from newsletter_svc.digests.letter import Issue
 from newsletter_svc.digests.preview import Format
 from newsletter_svc.digests.runs import Outcome
 from newsletter_svc.subscribers import newsletters
-from newsletter_svc.web import bodies, mail_pages, trail
+from newsletter_svc.web import bodies, mail_pages
+from newsletter_svc.web.keys import authorise
 from newsletter_svc.web.state import parts
 
 api = Blueprint("api", __name__, url_prefix="/api")
@@ -30,7 +30,7 @@ _FORMS = {
 def run_due() -> Response:
     """Make every issue that is due: cron over HTTP. Calling it twice does nothing twice."""
     service, now = parts(), utcnow()
-    _authorise("digests:send")
+    authorise("digests:send")
     results = runs.run_due(service.database, press=service.press, now=now)
     service.wake()
     response = jsonify({"runs": [asdict(run) for run in results]})
@@ -42,7 +42,7 @@ def run_due() -> Response:
 @api.get("/digests/<number>/preview.<form>")
 def show(number: str, form: str) -> Response:
     """An issue as a reader would get it, as one of its parts or whole."""
-    _authorise("digests:read")
+    authorise("digests:read")
     wanted, kind = _FORMS.get(form) or abort(404)
     response = make_response(preview.show(_issue(number), wanted, press=parts().press, now=utcnow()))
     response.content_type = kind if wanted is Format.EML else f"{kind}; charset=utf-8"
@@ -53,7 +53,7 @@ def show(number: str, form: str) -> Response:
 @api.post("/digests/<number>/test")
 def send_test(number: str) -> Response:
     """Send copies of an issue, marked as a test, to the addresses in the body."""
-    _authorise("digests:test")
+    authorise("digests:test")
     addresses = bodies.read(bodies.Testing).checked
     service = parts()
     sender = service.settings.bounce_address or service.settings.mail_default_sender
@@ -80,9 +80,3 @@ def _issue(number: str) -> Issue:
             now=utcnow(),
         )
     return found if found is not None else abort(404)
-
-
-def _authorise(scope: str) -> None:
-    """Let in who holds a key with this scope. Raises BadApiKey, MissingScope."""
-    with trail.key_refusals() as session:
-        api_keys.check(session, request.headers.get("Authorization"), scope, now=utcnow())

@@ -14,6 +14,8 @@ from newsletter_svc.subscribers.addresses import Address, BadAddress
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", ""})
 LISTS = frozenset({"newsletters", "addresses"})
 """The fields of which a form may have several."""
+FLAGS = frozenset({"confirmed"})
+"""Those that are true or false, which a form says in words."""
 MAX_NAME = 200
 
 
@@ -150,6 +152,8 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
     if request.mimetype not in FORM_TYPES:
         raise UnsupportedMediaType("Send JSON or an HTML form.")
     known: dict[str, Any] = {name: request.form[name] for name in model.model_fields if name in request.form}
+    for name in FLAGS & known.keys():
+        known[name] = {"true": True, "false": False}.get(known[name], known[name])
     for name in LISTS & known.keys():
         known[name] = [each for each in request.form.getlist(name) if each]
     return known

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from newsletter_svc.auth.adding import NotAdded
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
 from newsletter_svc.billing.failures import (
@@ -27,10 +28,13 @@ from newsletter_svc.delivery.providers.calls import Unreadable, Unsigned
 from newsletter_svc.delivery.providers.fetching import NotFetched
 from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
+from newsletter_svc.subscribers.csv_file import BrokenFile
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
 from newsletter_svc.tokens import BadToken
+from newsletter_svc.web.api_subscribers import NoConsent
 from newsletter_svc.web.bodies import BadFields
 from newsletter_svc.web.forgery import ForgedRequest
+from newsletter_svc.web.lists import NoRoom
 from newsletter_svc.web.negotiation import wants_json
 from newsletter_svc.web.previews import PreviewOver
 from newsletter_svc.web.webhooks import NotSetUp
@@ -89,6 +93,16 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.FORBIDDEN, "forged_request", detail)
         case Unsigned():
             return Problem(HTTPStatus.UNAUTHORIZED, "bad_signature", str(error))
+        case NotAdded():
+            return Problem(HTTPStatus.CONFLICT, "not_added", str(error))
+        case NoConsent():
+            return Problem(HTTPStatus.CONFLICT, "no_consent", str(error))
+        case BrokenFile():
+            detail = f"{error} Nothing was imported."
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "broken_list", detail)
+        case NoRoom():
+            later = (("Retry-After", str(NOT_SET_UP_SECONDS)),)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", str(error), headers=later)
         case NotFetched():
             return BUSY
         case Unreadable():

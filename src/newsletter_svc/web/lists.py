@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import IO, Any, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import structlog
 from flask import Response, request
@@ -57,11 +57,11 @@ def receive(settings: Settings, *, columns: tuple[str, ...]) -> CsvFile:
         raise
 
 
-def _spool(settings: Settings) -> IO[bytes]:
+def _spool(settings: Settings) -> BinaryIO:
     """The body in a file without a name, which is gone with this process. Not in /tmp, which may be memory."""
     try:
         settings.var_dir.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=settings.var_dir)
+        file = tempfile.TemporaryFile(dir=settings.var_dir)  # noqa: SIM115 - it outlives this function.
     except OSError as error:
         raise NoRoom("There is no room for this list at the moment; nothing was imported.") from error
     try:
@@ -71,7 +71,7 @@ def _spool(settings: Settings) -> IO[bytes]:
     except BaseException as error:
         file.close()
         raise _told(error, settings) from error
-    return file
+    return cast(BinaryIO, file)
 
 
 def _told(error: BaseException, settings: Settings) -> BaseException:
@@ -94,10 +94,14 @@ def report(
     Whoever hangs up leaves whole batches: all that a line of `progress` counted is in. The first batch is done before
     the answer begins, so that what is wrong from the start has a status of its own.
     """
-    first = next(batches, None)
+    try:
+        first = next(batches, None)
+    except BaseException:
+        file.close()
+        raise
     done = chain([first] if first is not None else [], batches)
     response = Response(_lines(done, file, facts, outcomes), mimetype=NDJSON)
-    response.call_on_close(file.close)
+    response.call_on_close(file.close)  # Also where nobody asks for the first line.
     return response
 
 
@@ -119,6 +123,7 @@ def _lines(
         detail = _CUT_SHORT if isinstance(error, DBAPIError) else str(error)
         yield _line("stopped", {**counts, "detail": detail})
     finally:
+        file.close()
         log.info("list_imported", ending=ending, **counts, **facts)
 
 

@@ -14,11 +14,14 @@ from werkzeug.routing import Rule
 
 from newsletter_svc.web import answers, cookies, forgery
 from newsletter_svc.web.cookies import Cookie
-from newsletter_svc.web.operations import OPERATIONS, Ending, Form, Guard, Operation
+from newsletter_svc.web.list_operations import LIST_OPERATIONS
+from newsletter_svc.web.operations import OPERATIONS, Ending, Form, Guard, Operation, Raw
 from newsletter_svc.web.state import parts
 
 openapi = Blueprint("openapi", __name__)
 
+DESCRIBED = {**OPERATIONS, **LIST_OPERATIONS}
+"""Every public operation by the name of its route."""
 JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PROBLEM = "application/problem+json"
@@ -41,7 +44,7 @@ REFUSED = {
     409: "What is asked for does not fit what there is; `code` says why.",
     410: "The link or code no longer works.",
     413: "The body is too large.",
-    415: "The body is neither JSON nor a form.",
+    415: "The body is of another kind than this takes.",
     422: "A field is wrong; `errors` says which.",
     429: "Too many requests.",
     503: "Busy, or the limit for all callers is reached.",
@@ -78,7 +81,7 @@ def document() -> dict[str, Any]:
 def _paths() -> dict[str, dict[str, Any]]:
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(current_app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        operation = OPERATIONS.get(rule.endpoint)
+        operation = DESCRIBED.get(rule.endpoint)
         if operation is not None:
             described = _operation(rule, operation)
             path = paths.setdefault(PLACE.sub(r"{\g<name>}", rule.rule), {})
@@ -117,7 +120,9 @@ def _parameters(rule: Rule, operation: Operation) -> Iterator[dict[str, Any]]:
         yield {"name": cookies.name(cookie), "in": "cookie", "description": text, "schema": {"type": "string"}}
 
 
-def _body(reads: type[BaseModel] | Form) -> dict[str, Any]:
+def _body(reads: type[BaseModel] | Form | Raw) -> dict[str, Any]:
+    if isinstance(reads, Raw):
+        return {"required": True, "content": {reads.value: {"schema": {"type": "string"}}}}
     if isinstance(reads, Form):
         fields = {Form.OWN: forgery.FIELD, Form.ONE_CLICK: "List-Unsubscribe"}
         schema = {"type": "object", "properties": {fields[reads]: {"type": "string"}}}
@@ -138,6 +143,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
 def _ending(ending: Ending) -> dict[str, Any]:
     described: dict[str, Any] = {"description": ending.text}
     content = {JSON: {"schema": _reference(ending.json)}} if ending.json else {}
+    if ending.kind is not None:
+        content[ending.kind] = {"schema": {"type": "string"}}
     if ending.is_page:
         content[PAGE] = {"schema": {"type": "string"}}
     if content:
@@ -175,8 +182,8 @@ def _schemas() -> dict[str, Any]:
 @cache
 def _models() -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
     """Of every model in the table: how to refer to it, and the schemas that stand behind that."""
-    read = {operation.reads for operation in OPERATIONS.values() if isinstance(operation.reads, type)}
-    said = {ending.json for operation in OPERATIONS.values() for ending in operation.endings.values() if ending.json}
+    read = {operation.reads for operation in DESCRIBED.values() if isinstance(operation.reads, type)}
+    said = {ending.json for operation in DESCRIBED.values() for ending in operation.endings.values() if ending.json}
     models = sorted(read | said | {answers.ProblemDetails}, key=lambda model: model.__name__)
     references, schemas = models_json_schema([(model, "validation") for model in models], ref_template=COMPONENT)
     return {model: references[model, "validation"] for model in models}, schemas["$defs"]

@@ -39,6 +39,12 @@ class Form(StrEnum):
     """What mail programs send (RFC 8058 3.1); it is not looked at."""
 
 
+class Raw(StrEnum):
+    """Bodies that no model describes."""
+
+    CSV = "text/csv"
+
+
 @dataclass(frozen=True)
 class Ending:
     """One way in which an operation ends that is no problem+json: JSON, a page, both for who asks, or neither."""
@@ -46,6 +52,8 @@ class Ending:
     text: str
     json: type[BaseModel] | None = None
     is_page: bool = False
+    kind: str | None = None
+    """Of text that is neither JSON nor a page, such as `text/csv`."""
     headers: tuple[str, ...] = ()
 
 
@@ -57,7 +65,7 @@ class Operation:
     summary: str
     endings: Mapping[int, Ending]
     refusals: frozenset[int] = frozenset()
-    reads: type[BaseModel] | Form | None = None
+    reads: type[BaseModel] | Form | Raw | None = None
     guard: Guard | None = None
     guard_is_optional: bool = False
     cookies: tuple[Cookie, ...] = ()

@@ -5,6 +5,8 @@ from flask import Flask
 from newsletter_svc.settings import Settings
 from newsletter_svc.web import (
     api,
+    api_subscribers,
+    api_suppressions,
     billing,
     demo,
     doors,
@@ -43,6 +45,8 @@ def install(app: Flask, settings: Settings) -> None:
         health.health,
         issues.issues,
         api.api,
+        api_subscribers.api_subscribers,
+        api_suppressions.api_suppressions,
         passes.passes,
         kit.kit,
         previews.previews,

@@ -1,4 +1,4 @@
-"""What stands in the query string of lists and imports, checked: a word that is not known is refused, never passed over."""
+"""What stands in the query string of lists and imports, checked: an unknown word is refused, never passed over."""
 
 from enum import StrEnum
 from typing import TypeVar
