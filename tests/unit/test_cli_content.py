@@ -72,7 +72,7 @@ def test_articles_as_json_for_machines(run: Run, tmp_path: Path) -> None:
         ("newsletters", "set", "briefing", "--at", "25:00"),
         ("newsletters", "set", "briefing", "--weekly", "Montag"),
         ("newsletters", "set", "briefing", "--daily", "--tz", "Europe/Londno"),
-        ("newsletters", "set", "briefing", "--daily", "--weekly", "monday"),
+        ("newsletters", "set", "briefing", "--tz", "Asia/Tokyo"),
         ("newsletters", "set", "briefing", "--at", "08:00"),
         ("digest", "preview", "--format", "pdf"),
         ("digest", "status", "seven"),

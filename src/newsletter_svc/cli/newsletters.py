@@ -1,7 +1,7 @@
 """`newsletter newsletters`: the streams one can subscribe to, and when each comes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -21,7 +21,6 @@ from newsletter_svc.digests.calendar import (
     parse_weekday,
     parse_zone,
 )
-from newsletter_svc.digests.models import Edition
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters as streams
 
@@ -42,19 +41,23 @@ class Wish:
     at: time | None
     tz: str | None
 
-    def onto(self, edition: Edition | None, *, default_tz: str) -> Schedule | None:
-        """The schedule that is wanted; None where no option speaks of it. Raises click.UsageError."""
+    def onto(self, old: Sequence[Schedule], *, default_tz: str) -> list[Schedule]:
+        """The schedules that are wanted, daily and weekly; none where no option speaks. Raises click.UsageError."""
         if not (self.daily or self.weekday is not None or self.at or self.tz):
-            return None
-        old = edition.schedule if edition else None
-        if self.daily and self.weekday is not None:
-            raise click.UsageError("Choose --daily or --weekly, not both.")
-        if old is None and not self.daily and self.weekday is None:
+            return []
+        weekdays = [None] * self.daily + [self.weekday] * (self.weekday is not None)
+        if not weekdays and not old:
             raise click.UsageError("--at and --tz need --daily or --weekly.")
-        weekday = self.weekday if self.daily or self.weekday is not None or old is None else old.weekday
+        return [
+            self._timed(weekday, old, default_tz=default_tz) for weekday in weekdays or [each.weekday for each in old]
+        ]
+
+    def _timed(self, weekday: Weekday | None, old: Sequence[Schedule], *, default_tz: str) -> Schedule:
+        """In this rhythm, at the time of before: that of the same rhythm, or else of the newsletter's own."""
+        model = next((each for each in old if (each.weekday is None) == (weekday is None)), old[0] if old else None)
         return Schedule(
-            at=self.at or (old.at if old else DEFAULT_TIME),
-            tz=self.tz or (old.tz if old else default_tz),
+            at=self.at or (model.at if model else DEFAULT_TIME),
+            tz=self.tz or (model.tz if model else default_tz),
             weekday=weekday,
         )
 
@@ -93,8 +96,8 @@ def add(parts: Parts, slug: str, title: str | None, description: str, **wish: An
     with parts.database.transaction() as session:
         title = title or slug.replace("-", " ").capitalize()
         newsletter = streams.add(session, slug, title=title, description=description, now=now)
-        edition = _schedule(session, newsletter.id, Wish(**wish), default_tz=parts.settings.timezone, now=now)
-    click.echo(f"{slug}: {rhythm(edition, now=now)}")
+        schedules = _schedule(session, newsletter.id, Wish(**wish), default_tz=parts.settings.timezone, now=now)
+    click.echo(f"{slug}: {rhythms(schedules, now=now)}")
 
 
 @newsletters.command("set")
@@ -102,12 +105,16 @@ def add(parts: Parts, slug: str, title: str | None, description: str, **wish: An
 @_schedule_options
 @with_parts
 def set_(parts: Parts, slug: str, **wish: Any) -> None:
-    """Set when a newsletter comes. Issues of before that hour are not made up for."""
+    """Set when a newsletter comes. Issues of before that hour are not made up for.
+
+    With --daily and --weekly readers can choose between the two; with one of them the other ends. The time is for
+    readers who chose none of their own.
+    """
     now = utcnow()
     with parts.database.transaction() as session:
         newsletter = streams.get(session, slug)
-        edition = _schedule(session, newsletter.id, Wish(**wish), default_tz=parts.settings.timezone, now=now)
-    click.echo(f"{slug}: {rhythm(edition, now=now)}")
+        schedules = _schedule(session, newsletter.id, Wish(**wish), default_tz=parts.settings.timezone, now=now)
+    click.echo(f"{slug}: {rhythms(schedules, now=now)}")
 
 
 @newsletters.command("list")
@@ -118,7 +125,7 @@ def list_(parts: Parts, as_json: bool) -> None:
     now = utcnow()
     with parts.database.reading() as session:
         rows = [
-            {"slug": each.slug, "title": each.title, "schedule": rhythm(editions.find(session, each.id), now=now)}
+            {"slug": each.slug, "title": each.title, "schedule": rhythms(_schedules(session, each.id), now=now)}
             for each in streams.listed(session)
         ]
     if as_json:
@@ -128,17 +135,24 @@ def list_(parts: Parts, as_json: bool) -> None:
         click.echo(f"{row['slug']}  {row['title']}  ({row['schedule']})")
 
 
-def rhythm(edition: Edition | None, *, now: datetime) -> str:
+def rhythms(schedules: Sequence[Schedule], *, now: datetime) -> str:
+    """Each as `rhythm` writes it; the first is for readers who chose none."""
+    return "; ".join(rhythm(each, now=now) for each in schedules) or "sent by hand"
+
+
+def rhythm(schedule: Schedule, *, now: datetime) -> str:
     """`weekly on Tuesday at 07:00 Europe/London, next on 2026-12-01`."""
-    schedule = edition.schedule if edition else None
-    if schedule is None:
-        return "sent by hand"
     day = f" on {schedule.weekday.name.capitalize()}" if schedule.weekday is not None else ""
     upcoming = next_slot(schedule, now=now).date
     return f"{schedule.frequency}{day} at {schedule.at:%H:%M} {schedule.tz}, next on {upcoming}"
 
 
-def _schedule(session: Session, newsletter_id: int, wish: Wish, *, default_tz: str, now: datetime) -> Edition | None:
-    edition = editions.find(session, newsletter_id)
-    schedule = wish.onto(edition, default_tz=default_tz)
-    return edition if schedule is None else editions.set_schedule(session, newsletter_id, schedule, now=now)
+def _schedule(session: Session, newsletter_id: int, wish: Wish, *, default_tz: str, now: datetime) -> list[Schedule]:
+    schedules = wish.onto(_schedules(session, newsletter_id), default_tz=default_tz)
+    if schedules:
+        editions.set_schedule(session, newsletter_id, *schedules, now=now)
+    return _schedules(session, newsletter_id)
+
+
+def _schedules(session: Session, newsletter_id: int) -> list[Schedule]:
+    return [each.schedule for each in editions.all_of(session, newsletter_id) if each.schedule is not None]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from newsletter_svc.delivery.models import MailingState, Status
-from newsletter_svc.digests.progress import Progress, Report, Unsettled
+from newsletter_svc.digests.progress import Progress, Report, Served, Unsettled
 from newsletter_svc.digests.runs import Outcome, Run
 
 _OUTCOMES = {
@@ -13,6 +13,8 @@ _OUTCOMES = {
     Outcome.ALREADY_RUN: "seen to already",
     Outcome.NOT_DUE: "not due yet",
 }
+MOST_PLACES = 4
+"""So many zones of one moment are named."""
 STATES = {
     MailingState.ACTIVE: "is going out",
     MailingState.PAUSED: "is paused",
@@ -46,6 +48,8 @@ def standing(digest_id: int, found: Progress, *, said: str | None = None) -> str
 def full(digest_id: int, report: Report) -> str:
     """How far an issue has come, why some of it failed, and who is unsettled by name."""
     lines = [standing(digest_id, report.progress)]
+    if len(report.slots) > 1:
+        lines += map(_slot, report.slots)
     lines += [f"  failed: {count:,} x {reason}" for reason, count in report.failures.items()]
     return "\n".join([*lines, *unsettled(report)])
 
@@ -76,6 +80,8 @@ def as_json(digest_id: int, report: Report) -> dict[str, Any]:
             {**asdict(each), "due_at": each.due_at.isoformat() if each.due_at else None} for each in report.unsettled
         ],
         "unsettled_total": found.unsettled,
+        "later": found.later,
+        "slots": [{**asdict(each), "due_at": each.due_at.isoformat()} for each in report.slots],
     }
 
 
@@ -90,11 +96,20 @@ def _remarks(digest_id: int, found: Progress) -> Iterator[str]:
         yield f"Why: {found.reason}." if found.reason else "An operator paused it."
         yield f"`newsletter digest resume {digest_id}` lets it go on."
     elif found.state == MailingState.ACTIVE and not found.to_send:
-        yield "Nothing of it is due now."
+        later = f" {found.later:,} are pending until it is their time." if found.later else ""
+        yield f"Nothing of it is due now.{later}"
     elif found.state == MailingState.ACTIVE and found.rate is not None:
         yield f"{pace(found.rate, found.seconds_left)}."
     elif found.state == MailingState.ACTIVE and not found.in_flight:
         yield "Nobody is sending it just now."
+
+
+def _slot(each: Served) -> str:
+    """`  2026-11-25 01:15 UTC (07:00 Asia/Kathmandu): 1,200 readers, 40 of them pending`."""
+    places = ", ".join(each.places[:MOST_PLACES])
+    more = f" and {len(each.places) - MOST_PLACES} more" if len(each.places) > MOST_PLACES else ""
+    left = f", {each.left:,} of them pending" if each.left else ", served"
+    return f"  {each.due_at:%Y-%m-%d %H:%M} UTC ({places}{more}): {_many(each.readers, 'reader')}{left}"
 
 
 def _unsettled(each: Unsettled) -> str:

@@ -67,6 +67,11 @@ def next_slot(schedule: Schedule, *, now: datetime) -> Slot:
     return next(slot for slot in _slots(schedule, start=today - _DAY, step=_DAY) if slot.at > now)
 
 
+def moment_of(day: date, at: time, tz: str) -> datetime:
+    """When it is `at` on this local date, in UTC: one moment also where clocks skip that hour or show it twice."""
+    return _instant(day, at, zones.named(tz))
+
+
 def period_label(frequency: Frequency, day: date) -> str:
     """Return the name of the period: `2026-W47` for a weekly issue, else `2026-11-24`."""
     if frequency is Frequency.WEEKLY:

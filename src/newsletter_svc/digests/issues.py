@@ -1,6 +1,7 @@
-"""Making an issue: freezing what is new in a digest and owing it to every reader."""
+"""Making an issue: freezing what is new in a digest and owing it to its readers."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -9,11 +10,12 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter_svc.digests import editions, recipients
-from newsletter_svc.digests.calendar import Slot
+from newsletter_svc.digests import editions, recipients, slots
+from newsletter_svc.digests.calendar import Schedule
 from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.digests.models import Digest, DigestArticle, Edition, WebVersion
 from newsletter_svc.digests.rendering import Heading, RenderedIssue, render_issue
+from newsletter_svc.digests.slots import LocalTime
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.subscribers.models import Newsletter
@@ -45,27 +47,33 @@ class NothingNew:
     """No issue was made, since the edition has carried every article."""
 
 
+@dataclass(frozen=True)
+class Due:
+    """What a scheduled issue is made for: the local date by this schedule, and the times at which readers want it."""
+
+    day: date
+    schedule: Schedule
+    times: Collection[LocalTime]
+
+
 def publish(
-    session: Session, edition: Edition, *, press: Press, now: datetime, slot: Slot | None = None
+    session: Session, edition: Edition, *, press: Press, now: datetime, due: Due | None = None
 ) -> Published | NothingNew:
-    """Freeze what is new in a digest and owe it to every reader. The edition must be locked by this transaction."""
-    articles = editions.new_articles(session, edition)
+    """Freeze what is new in a digest and owe it: to the edition's readers when it is their time on the date.
+
+    Without one it is an issue by hand, for all readers of the newsletter at once. The edition must be locked by this
+    transaction.
+    """
+    articles = editions.new_articles(session, edition, by_hand=due is None)
     if not articles:
         return NothingNew()
     newsletter = session.get_one(Newsletter, edition.newsletter_id)
-    day = slot.date if slot else local_date(edition, now)
+    day = due.day if due else local_date(edition, now)
     public_id = secrets.token_urlsafe(18)
     heading = Heading(newsletter.title, day, web_url=press.links.digest(public_id))
     issue = render_issue(press.composer, edition, articles, heading=heading)
-    digest = _freeze(session, edition, issue, public_id=public_id, slot_date=slot.date if slot else None, now=now)
-    session.add_all(
-        DigestArticle(digest_id=digest.id, edition_id=edition.id, article_id=article.id, position=position)
-        for position, article in enumerate(issue.articles, 1)
-    )
-    session.flush()
-    readers = recipients.enqueue(
-        session, digest, newsletter_id=newsletter.id, message_domain=press.message_domain, now=now
-    )
+    digest = _freeze(session, edition, issue, public_id=public_id, slot_date=due.day if due else None, now=now)
+    readers = _owe(session, digest, edition, due, press=press, now=now)
     log.info("digest_published", digest=digest.id, edition=edition.id, articles=len(issue.articles), recipients=readers)
     skipped = len(articles) - len(issue.articles)
     return Published(digest.id, articles=len(issue.articles), skipped=skipped, recipients=readers)
@@ -92,6 +100,14 @@ def local_date(edition: Edition, now: datetime) -> date:
     return now.astimezone(ZoneInfo(edition.tz)).date()
 
 
+def _owe(session: Session, digest: Digest, edition: Edition, due: Due | None, *, press: Press, now: datetime) -> int:
+    domain = press.message_domain
+    if due is None:
+        return recipients.enqueue(session, digest, edition, message_domain=domain, now=now)
+    slots.put_on_record(session, digest, due.times, day=due.day)
+    return recipients.enqueue_for_slots(session, digest, edition, due.schedule, message_domain=domain, now=now)
+
+
 def _freeze(
     session: Session, edition: Edition, issue: RenderedIssue, *, public_id: str, slot_date: date | None, now: datetime
 ) -> Digest:
@@ -107,5 +123,9 @@ def _freeze(
     session.add(digest)
     session.flush()
     session.add(WebVersion(digest_id=digest.id, html=issue.page))
+    session.add_all(
+        DigestArticle(digest_id=digest.id, edition_id=edition.id, article_id=article.id, position=position)
+        for position, article in enumerate(issue.articles, 1)
+    )
     session.flush()
     return digest

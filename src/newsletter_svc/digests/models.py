@@ -34,6 +34,7 @@ class Edition(Base):
     schedule_set_at: Mapped[datetime]
     """Slots before this are not due: a schedule set at 10:00 for 07:00 begins tomorrow."""
     created_at: Mapped[datetime]
+    """Since when there is this edition; the oldest that comes by itself is the newsletter's own."""
 
     @property
     def schedule(self) -> Schedule | None:
@@ -110,4 +111,8 @@ class DigestSlot(Base):
     """Local time of day, counted from midnight: 420 is 07:00."""
     due_at: Mapped[datetime]
     readers: Mapped[int] = mapped_column(default=0)
-    """How many the issue was made for."""
+    """How many get it at that moment, in this zone and in others where it is the same moment."""
+
+    @property
+    def at(self) -> time:
+        return time(*divmod(self.minute, 60))

@@ -40,7 +40,7 @@ def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press,
     if edition is None:
         # As it would be made with the first issue.
         edition = Edition(newsletter_id=newsletter.id, frequency=Frequency.BY_HAND, tz=tz)
-    articles = editions.new_articles(session, edition)
+    articles = editions.new_articles(session, edition, by_hand=True)
     if not articles:
         return None
     day = local_date(edition, now)

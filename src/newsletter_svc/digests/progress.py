@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc.delivery import mailings
 from newsletter_svc.delivery.models import Delivery, Mailing, MailingState, Status
 from newsletter_svc.digests.content import KIND
+from newsletter_svc.digests.models import DigestSlot
 
 MOST_NAMED = 200
 """So many deliveries of each status are named at most: whom a list of thousands would help, asks the database."""
@@ -26,6 +29,8 @@ class Progress:
     state: MailingState
     reason: str | None = None
     """Why it is paused; None where an operator did it."""
+    later: int = 0
+    """How many are pending until it is their readers' time, in zones and at hours to come."""
     rate: float | None = None
     """Messages a second lately; None where nobody is sending it."""
 
@@ -41,7 +46,7 @@ class Progress:
     @property
     def to_send(self) -> int:
         """How many are sent as soon as a sender comes to them."""
-        return sum(self.counts[status] for status in _TO_SEND)
+        return sum(self.counts[status] for status in _TO_SEND) - self.later
 
     @property
     def unsettled(self) -> int:
@@ -51,7 +56,7 @@ class Progress:
     @property
     def settled(self) -> int:
         """How many have come to their end: accepted, failed, suppressed or cancelled."""
-        return self.total - self.to_send - self.unsettled
+        return self.total - self.to_send - self.later - self.unsettled
 
     @property
     def seconds_left(self) -> float | None:
@@ -71,12 +76,26 @@ class Unsettled:
 
 
 @dataclass(frozen=True)
+class Served:
+    """One moment at which an issue is due somewhere: in which zones, for how many, and for how many still."""
+
+    due_at: datetime
+    places: Sequence[str]
+    """Such as `07:00 Europe/London`."""
+    readers: int
+    left: int
+    """How many are still pending since, or until, that moment."""
+
+
+@dataclass(frozen=True)
 class Report:
     """How an issue went, with what an operator may have to see to: up to MOST_NAMED of each status by name."""
 
     progress: Progress
     failures: Mapping[str, int]
     unsettled: Sequence[Unsettled]
+    slots: Sequence[Served] = ()
+    """When it is due where; empty for an issue that was sent by hand."""
 
 
 def progress(session: Session, digest_id: int, *, now: datetime) -> Progress:
@@ -93,6 +112,7 @@ def progress(session: Session, digest_id: int, *, now: datetime) -> Progress:
         counts={status: found.get(status, 0) for status in Status},
         state=_state(mailing, found),
         reason=mailing.reason,
+        later=sum(left for due_at, left in _pending(session, mailing.id).items() if due_at > now),
         rate=mailings.rate_of(mailing, now=now),
     )
 
@@ -100,7 +120,8 @@ def progress(session: Session, digest_id: int, *, now: datetime) -> Progress:
 def report(session: Session, digest_id: int, *, now: datetime) -> Report:
     """Count, and name what is unsettled."""
     counted = progress(session, digest_id, now=now)
-    return Report(counted, _failures(session, digest_id), _named(session, digest_id, counted.state))
+    named = _named(session, digest_id, counted.state)
+    return Report(counted, _failures(session, digest_id), named, _served(session, digest_id))
 
 
 def anything_unfinished(session: Session, digest_id: int, *, now: datetime) -> bool:
@@ -116,7 +137,8 @@ def anything_unfinished(session: Session, digest_id: int, *, now: datetime) -> b
     if mailing.state == MailingState.ACTIVE:
         ways += [
             Delivery.status == Status.CLAIMED,
-            Delivery.status == Status.PENDING,
+            # What is due in zones to come is for another time, and nobody waits for it here.
+            (Delivery.status == Status.PENDING) & (Delivery.due_at <= now),
             (Delivery.status == Status.RETRY) & (Delivery.due_at <= now),
             # Sent once more when no reply was seen; after that it is the operator's.
             (Delivery.status == Status.UNKNOWN) & (Delivery.due_at <= now) & (Delivery.resends == 0),
@@ -129,6 +151,25 @@ def _state(mailing: Mailing, found: Mapping[Status, int]) -> MailingState:
     """The last delivery may have ended since a sender last looked whether the whole is done."""
     is_open = any(found.get(status) for status in (*_TO_SEND, *_UNSETTLED))
     return MailingState.DONE if mailing.state == MailingState.ACTIVE and not is_open else mailing.state
+
+
+def _served(session: Session, digest_id: int) -> list[Served]:
+    """In the order of their moments; those for nobody are left out."""
+    mailing = mailings.find(session, kind=KIND, subject_id=str(digest_id))
+    pending = _pending(session, mailing.id) if mailing else {}
+    due = select(DigestSlot).where(DigestSlot.digest_id == digest_id, DigestSlot.readers > 0)
+    found = session.scalars(due.order_by(DigestSlot.due_at, DigestSlot.tz, DigestSlot.minute))
+    return [
+        Served(due_at, tuple(f"{each.at:%H:%M} {each.tz}" for each in slots), slots[0].readers, pending.get(due_at, 0))
+        for due_at, slots in ((due_at, list(group)) for due_at, group in groupby(found, attrgetter("due_at")))
+    ]
+
+
+def _pending(session: Session, mailing_id: int) -> dict[datetime, int]:
+    """How many wait for a sender or for their moment, by that moment."""
+    is_waiting = (Delivery.mailing_id == mailing_id, Delivery.status == Status.PENDING)
+    rows = session.execute(select(Delivery.due_at, func.count()).where(*is_waiting).group_by(Delivery.due_at))
+    return dict(rows.all())
 
 
 def _failures(session: Session, digest_id: int) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """When somebody asks for issues: those that are due, or one by hand; each made once, however many ask."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import structlog
@@ -10,9 +10,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import Database, insert_if_absent
-from newsletter_svc.digests import editions
-from newsletter_svc.digests.calendar import Slot, latest_slot, next_slot, period_label
-from newsletter_svc.digests.issues import NothingNew, Press, Published, local_date, publish
+from newsletter_svc.digests import editions, recipients, slots
+from newsletter_svc.digests.calendar import Schedule, next_slot, period_label
+from newsletter_svc.digests.issues import Due, NothingNew, Press, Published, local_date, publish
 from newsletter_svc.digests.models import Edition, EditionRun, RunOutcome
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.locks import was_locked
@@ -92,33 +92,43 @@ def _run_in_turn(database: Database, edition_id: int, newsletter: str, *, press:
 
 
 def run_edition(session: Session, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
-    """Make the issue of the latest slot unless that has been seen to; None for an edition without a schedule."""
+    """Make the issue of the latest date unless that has been seen to; None for an edition without a schedule.
+
+    It is made when the date's hour has come for the first of its readers, in whichever zone; the others are owed it too
+    and get it when it is their time.
+    """
     edition = editions.lock(session, edition_id)
-    if edition.schedule is None:
+    schedule = edition.schedule
+    if schedule is None:
         return None
-    slot = latest_slot(edition.schedule, now=now)
-    if slot.at < edition.schedule_set_at:
-        slot = next_slot(edition.schedule, now=now)
-        return Run(newsletter, period_label(edition.schedule.frequency, slot.date), Outcome.NOT_DUE)
-    period = period_label(edition.schedule.frequency, slot.date)
-    if not _take(session, edition, slot, now=now):
+    due = _latest(session, edition, schedule, now=now)
+    if slots.own_time(schedule).moment(due.day) < edition.schedule_set_at:
+        return Run(newsletter, period_label(schedule.frequency, next_slot(schedule, now=now).date), Outcome.NOT_DUE)
+    period = period_label(schedule.frequency, due.day)
+    if not _take(session, edition, due.day, now=now):
         return Run(newsletter, period, Outcome.ALREADY_RUN)
-    result = publish(session, edition, press=press, now=now, slot=slot)
-    record = session.get_one(EditionRun, (edition.id, slot.date))
+    result = publish(session, edition, press=press, now=now, due=due)
+    record = session.get_one(EditionRun, (edition.id, due.day))
     if isinstance(result, Published):
         record.outcome = RunOutcome.PUBLISHED
         record.digest_id = result.digest_id
     return _run(newsletter, period, result)
 
 
-def _take(session: Session, edition: Edition, slot: Slot, *, now: datetime) -> bool:
-    """Put the slot on record; False when it, or a later one, is there already (also when the clock went back)."""
+def _latest(session: Session, edition: Edition, schedule: Schedule, *, now: datetime) -> Due:
+    """The last date that has come for any reader of the edition."""
+    times = slots.chosen_times(session, schedule, readers=recipients.readers_of(session, edition))
+    return Due(slots.latest_day(schedule, times, now=now), schedule, times)
+
+
+def _take(session: Session, edition: Edition, day: date, *, now: datetime) -> bool:
+    """Put the date on record; False when it, or a later one, is there already (also when the clock went back)."""
     last = session.scalars(select(func.max(EditionRun.slot_date)).where(EditionRun.edition_id == edition.id)).one()
-    if last is not None and slot.date <= last:
+    if last is not None and day <= last:
         return False
     values = {
         "edition_id": edition.id,
-        "slot_date": slot.date,
+        "slot_date": day,
         "outcome": RunOutcome.NOTHING_NEW,
         "ran_at": now,
     }
