@@ -15,6 +15,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.subscribers import newsletters, people
 from newsletter_svc.subscribers.addresses import parse
+from newsletter_svc.web import kit
 from tests import guide
 from tests.conftest import KEY
 from tests.e2e.chromium import chromium
@@ -27,6 +28,9 @@ from tests.fakes.stripe import SECRET_KEY, StripeStandIn
 PLAIN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A page</title>
 <main><h1>A page</h1>{body}</main>{end}"""
 PLACE = '<div class="newsletter-notice" id="place" data-newsletter-notice hidden></div>'
+FORM = '<form data-newsletter="signin"><input name="email" type="email" aria-label="Email"><button>Go</button></form>'
+COPY = """<script src="/newsletter.js" data-service="{service}" data-notice="off" data-unreachable="Gone fishing."
+defer></script>"""
 KIT = '<script src="{service}/static/kit/1/newsletter.js" defer></script>'
 
 
@@ -139,6 +143,8 @@ def furnish(frontend: Frontend, service: str) -> None:
         "/kit": examples["kit", "html"].replace("</head>", f"{colours}</head>"),
         "/colours.css": examples["colours", "css"],
         "/theme": examples["theme", "html"],
+        "/copy": PLAIN_PAGE.format(body=FORM, end=COPY.format(service=service)),
+        "/newsletter.js": (kit.FOLDER / str(kit.LATEST) / "newsletter.js").read_text(encoding="utf-8"),
         "/thanks": PLAIN_PAGE.format(body="<p>Thank you.</p>", end=KIT.format(service=service)),
         "/as-before": PLAIN_PAGE.format(body="<p>As before.</p>", end=KIT.format(service=service)),
     }

@@ -190,6 +190,25 @@ def test_what_the_query_says_is_shown_once_and_only_when_all_of_it_fits(site: Fr
             assert page.url.endswith(query)
 
 
+def test_a_page_with_a_copy_of_the_script_takes_over_what_it_wants(site: Frontends) -> None:
+    expected = (f"newsletter: {site.service.url} did not answer.", "Failed to load resource: net::ERR_FAILED")
+    with site.window(expected=expected) as page:
+        page.goto(f"{site.sister.url}/copy?action=signin&success=true")
+        assert page.evaluate("newsletter.refresh().then(state => state.signed_in)") is False
+        assert bar(page).count() == 0
+        assert page.url.endswith("?action=signin&success=true")
+
+        page.evaluate("addEventListener('newsletter:done', event => event.preventDefault())")
+        send(page, "form", "own@example.org")
+        expect(status(page, "form")).to_have_text(CHECK_EMAIL)
+        assert page.locator("[name=code]").count() == 0
+        site.next_mail()
+
+        page.route(f"{site.service.url}/**", lambda route: route.abort())
+        page.locator("button").click()
+        expect(status(page, "form")).to_have_text("Gone fishing.")
+
+
 def test_a_sentence_that_the_page_has_already_is_left_alone(site: Frontends) -> None:
     with site.window() as page:
         page.goto(f"{site.service.url}/?action=signin&success=true")
