@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from newsletter_svc import dkim_keys, palette, stripe_keys, webhook_keys
+from newsletter_svc import cores, dkim_keys, palette, stripe_keys, webhook_keys
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
@@ -19,6 +19,7 @@ LOCAL_URL = "http://127.0.0.1:8000"
 STRIPE_API = "https://api.stripe.com"
 MIN_KEY_LENGTH = 32
 MOST_DAYS = 3_650
+MOST_PROCESSES = 64
 DATABASE_STORAGE = "database://"
 """Counters of rate limits stand in the database, so that all processes and machines share them."""
 COUNTER_STORAGES = ("database", "redis", "rediss", "redis+unix")
@@ -73,6 +74,8 @@ class Settings:
     mail_transactional_sender: str = "briefing@newsletter.localhost"
     mail_reply_to: str | None = None
     mail_allow_plaintext: bool = False
+    mail_processes: int = field(default_factory=cores.usable)
+    """Processes of one machine that send digests."""
     mail_connections: int = 4
     """Connections of one process that carry digests."""
     mail_messages_per_connection: int | None = None
@@ -146,7 +149,7 @@ class Settings:
 
     @property
     def wake_pipe(self) -> Path:
-        """The named pipe through which the senders of this machine hear that something is due."""
+        """The named pipes, `.` and the lane's name at their ends, by which senders here hear that something is due."""
         return self.var_dir / "wake"
 
     @property
@@ -220,6 +223,7 @@ def _read(reader: Reader) -> Settings:
         mail_transactional_sender=reader.text("MAIL_TRANSACTIONAL_SENDER", default_sender),
         mail_reply_to=reader.optional("MAIL_REPLY_TO"),
         mail_allow_plaintext=reader.flag("MAIL_ALLOW_PLAINTEXT", default=False),
+        mail_processes=reader.whole("MAIL_PROCESSES", min(cores.usable(), MOST_PROCESSES), most=MOST_PROCESSES),
         mail_connections=reader.whole("MAIL_CONNECTIONS", Settings.mail_connections, most=1_000),
         mail_messages_per_connection=reader.whole("MAIL_MESSAGES_PER_CONNECTION", 0, least=0) or None,
         mail_max_per_second=reader.rate("MAIL_MAX_PER_SECOND"),

@@ -115,7 +115,11 @@ class Service:
         return {int(each) for each in children.split()}
 
     def sender_ids(self) -> set[int]:
-        """The process ids of the senders of this service that live now, whoever their parents are."""
+        """The process ids of those that keep the senders of this service and live now, whoever their parents are."""
+        every = self._all_senders()
+        return {each for each in every if _parent(each) not in every}
+
+    def _all_senders(self) -> set[int]:
         mine = f"NEWSLETTER_VAR_DIR={self.environ['NEWSLETTER_VAR_DIR']}".encode()
         return {
             int(process.name)
@@ -126,13 +130,18 @@ class Service:
     def keeper_id(self) -> int:
         """The process id of the worker that keeps the sender running."""
         [sender] = self.sender_ids()
-        [parent] = re.findall(r"^PPid:\s+(\d+)$", Path(f"/proc/{sender}/status").read_text(), re.MULTILINE)
-        return int(parent)
+        return _parent(sender)
 
     def stop(self) -> int:
         """Ask it to end, as a platform does before it starts the next release; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+
+def _parent(process_id: int) -> int:
+    """The process that it came of; 0 for one that has ended."""
+    found = re.findall(rb"^PPid:\s+(\d+)$", _read(Path(f"/proc/{process_id}/status")), re.MULTILINE)
+    return int(found[0]) if found else 0
 
 
 def _read(path: Path) -> bytes:

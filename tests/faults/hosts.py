@@ -44,6 +44,7 @@ class Host:
             "SECRET_KEYS": KEY,
             "MAIL_SERVER": "127.0.0.1",
             "MAIL_PORT": str(self.server.port),
+            "MAIL_PROCESSES": "2",
             "MAIL_TIMEOUT": str(self.settings.mail_timeout),
             "DELIVERY_LEASE_SECONDS": str(self.settings.delivery_lease_seconds),
             "UNKNOWN_RESEND_SECONDS": str(self.settings.unknown_resend_seconds),

@@ -32,7 +32,7 @@ from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host
 from tests.faults.issues import add_readers
 from tests.faults.ledgers import statuses
-from tests.faults.processes import Running
+from tests.faults.processes import Running, descendants
 
 READERS = 400
 only_sqlite = pytest.mark.skipif(POSTGRES is not None, reason="what is full or locked here is a file")
@@ -141,13 +141,19 @@ def test_where_no_file_can_grow_nothing_goes_out_without_a_claim_and_all_of_it_a
         database = Path(make_url(service.settings.database_url).database or "")
         size = database.with_name(f"{database.name}-wal").stat().st_size
         unlimited = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (size, unlimited[1]))
+        limit_files(worker, (size, unlimited[1]))
         wait_until(lambda: errors(worker) >= 2, "the worker is in trouble")
         assert_nothing_went_out_without_a_claim(service, server)
-        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, unlimited)
+        limit_files(worker, unlimited)
         let_it_end(service, worker)
     assert assert_accounted(service.database, server.arrivals, rows=READERS).statuses == {Status.SENT: READERS}
     assert_whole(service.database)
+
+
+def limit_files(worker: Running, limits: tuple[int, int]) -> None:
+    """Let no process of this worker write a file beyond this size."""
+    for process_id in descendants(worker.pid):
+        resource.prlimit(process_id, resource.RLIMIT_FSIZE, limits)
 
 
 def assert_nothing_went_out_without_a_claim(service: Parts, server: MailServer) -> None:
@@ -196,7 +202,7 @@ def fill_while_it_goes_out(settings: Settings, server: MailServer, small_disk: P
     host = Host(settings, server, settings.var_dir)
     add_readers(service, READERS)
     owe_issue(service)
-    server.latency = 0.01
+    server.latency = 0.03
     filler = small_disk / "filler"
     with host.run("worker") as worker:
         server.wait_for(10)

@@ -17,7 +17,7 @@ from tests.faults.accounts import assert_accounted
 from tests.faults.hosts import Host, MakeHost
 from tests.faults.issues import add_readers, addresses
 from tests.faults.ledgers import let_time_pass, rows, statuses
-from tests.faults.processes import Running
+from tests.faults.processes import Running, descendants
 
 SEND = ("digest", "send", "--wait")
 
@@ -95,7 +95,7 @@ def kill_again_and_again(
     with ExitStack() as stack:
         for last in [stack.enter_context(host.run(*SEND)) for host in hosts]:
             assert last.ended() == ("unknown: " in last.said()), last.said()
-    duplicates = kills * service.settings.mail_connections
+    duplicates = kills * service.settings.mail_connections * 2  # As many processes as hosts have.
     accounts = assert_accounted(service.database, server.arrivals, rows=readers, duplicates=duplicates)
     _, report = hosts[0].call("digest", "status")
     named = {line.split()[1] for line in report.splitlines() if line.startswith("  unknown: ")}
@@ -123,6 +123,35 @@ def random_moments() -> Random:
 def test_twenty_kills_lose_no_reader(service: Parts, server: MailServer, host: Host) -> None:
     server.latency = 0.02
     kill_again_and_again(service, server, [host], kills=20, readers=300, random=random_moments())
+
+
+@pytest.mark.parametrize("arguments", [("worker",), SEND])
+def test_one_of_several_senders_that_is_killed_is_replaced_and_loses_no_reader(
+    service: Parts, server: MailServer, host: Host, arguments: tuple[str, ...]
+) -> None:
+    add_readers(service, 300)
+    owe_issue(service)
+    server.latency, kills, random = 0.02, 3, random_moments()
+    with host.run(*arguments) as running:
+        for number in range(1, kills + 1):
+            server.wait_for(40 * number)
+            members = [each for each in descendants(running.pid) if each not in keepers(running.pid)]
+            os.kill(random.choice(members), signal.SIGKILL)
+        waiting = {Status.PENDING, Status.CLAIMED, Status.RETRY}
+        wait_until(lambda: not statuses(service).keys() & waiting, "nothing waits")
+        if arguments == ("worker",):
+            os.kill(running.pid, signal.SIGTERM)
+        code = running.ended()
+        assert code == (arguments == SEND and "unknown: " in running.said()), running.said()
+    connections = service.settings.mail_connections
+    accounts = assert_accounted(service.database, server.arrivals, rows=300, duplicates=kills * connections)
+    assert accounts.statuses.keys() <= {Status.SENT, Status.UNKNOWN}
+    assert accounts.statuses[Status.UNKNOWN] <= kills * connections
+
+
+def keepers(process_id: int) -> set[int]:
+    """This process and those of its descendants that have made others."""
+    return {process_id} | {each for each in descendants(process_id) if len(descendants(each)) > 1}
 
 
 @pytest.mark.long
@@ -161,7 +190,7 @@ def test_two_workers_that_are_killed_in_turn_lose_no_reader(service: Parts, serv
         for worker in workers:
             os.kill(worker.pid, signal.SIGTERM)
             assert worker.ended() == 0, worker.said()
-    accounts = assert_accounted(service.database, server.arrivals, rows=3_000, duplicates=4 * kills)
+    accounts = assert_accounted(service.database, server.arrivals, rows=3_000, duplicates=2 * 4 * kills)
     assert accounts.statuses.keys() <= {Status.SENT, Status.UNKNOWN}
 
 

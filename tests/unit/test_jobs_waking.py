@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from newsletter_svc.delivery.models import Lane
 from newsletter_svc.jobs.waking import Ear, Waker
 
 
@@ -19,8 +20,14 @@ def pipe(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def own(pipe: Path) -> Path:
+    """The pipe of the lane that is listened to."""
+    return pipe.with_name("wake.transactional")
+
+
+@pytest.fixture
 def ear(pipe: Path) -> Iterator[Ear]:
-    ear = Ear(pipe)
+    ear = Ear(pipe, Lane.TRANSACTIONAL)
     yield ear
     ear.close()
 
@@ -44,8 +51,17 @@ def test_hints_that_came_together_are_heard_once(pipe: Path, ear: Ear) -> None:
     assert not ear.hears()
 
 
-def test_more_hints_than_the_pipe_holds_are_no_error(pipe: Path, ear: Ear) -> None:
-    end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+def test_a_hint_for_one_lane_is_not_taken_by_a_sender_of_the_other(pipe: Path, ear: Ear) -> None:
+    other = Ear(pipe, Lane.BULK)
+    Waker(pipe)(Lane.TRANSACTIONAL)
+    other.stop()
+    assert not other.hears()
+    other.close()
+    assert ear.hears()
+
+
+def test_more_hints_than_the_pipe_holds_are_no_error(pipe: Path, own: Path, ear: Ear) -> None:
+    end = os.open(own, os.O_WRONLY | os.O_NONBLOCK)
     held = os.write(end, bytes(2**20))
     assert held < 2**20
     os.close(end)
@@ -63,31 +79,31 @@ def test_a_sender_that_waits_is_told_to_stop(ear: Ear) -> None:
 
 
 def test_to_stop_a_closed_ear_does_nothing(pipe: Path) -> None:
-    ear = Ear(pipe)
+    ear = Ear(pipe, Lane.TRANSACTIONAL)
     ear.close()
     ear.stop()
 
 
 def test_without_a_sender_a_waker_does_nothing(pipe: Path) -> None:
     Waker(pipe)()
-    assert not pipe.exists()
+    assert not pipe.parent.exists()
 
 
 def test_after_the_last_sender_a_waker_does_nothing(pipe: Path) -> None:
-    Ear(pipe).close()
+    Ear(pipe, Lane.TRANSACTIONAL).close()
     Waker(pipe)()
 
 
-def test_the_pipe_is_for_its_owner_alone(pipe: Path, ear: Ear) -> None:
-    assert stat.S_IMODE(pipe.stat().st_mode) == 0o600
+def test_the_pipe_is_for_its_owner_alone(own: Path, ear: Ear) -> None:
+    assert stat.S_IMODE(own.stat().st_mode) == 0o600
 
 
-def test_a_file_in_the_place_of_the_pipe_is_left_as_it_is(pipe: Path) -> None:
-    pipe.parent.mkdir()
-    pipe.write_bytes(b"somebody's notes")
-    ear = Ear(pipe)
+def test_a_file_in_the_place_of_the_pipe_is_left_as_it_is(pipe: Path, own: Path) -> None:
+    own.parent.mkdir()
+    own.write_bytes(b"somebody's notes")
+    ear = Ear(pipe, Lane.TRANSACTIONAL)
     Waker(pipe)()
     ear.stop()
     assert not ear.hears()
     ear.close()
-    assert pipe.read_bytes() == b"somebody's notes"
+    assert own.read_bytes() == b"somebody's notes"

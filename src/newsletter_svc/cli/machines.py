@@ -19,9 +19,10 @@ from newsletter_svc.jobs.process import SenderProcess
 from newsletter_svc.parts import Parts
 
 
-def lead_nodes(told: threading.Event, *, stop_seconds: float) -> None:
-    """Keep a node for each lane running until `told`, and let what is in flight end."""
-    nodes = [SenderProcess(_command(lane), lock=None) for lane in Lane]
+def lead_nodes(told: threading.Event, *, bulk: int, stop_seconds: float) -> None:
+    """Keep a node for sign-in mail and so many for digests running until `told`, and let what is in flight end."""
+    lanes = [Lane.TRANSACTIONAL, *[Lane.BULK] * bulk]
+    nodes = [SenderProcess(_command(lane), lock=None) for lane in lanes]
     for node in nodes:
         node.start()
     click.echo("The worker is running.")

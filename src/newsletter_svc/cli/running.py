@@ -4,19 +4,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
 import click
 
+from newsletter_svc.cli.crews import STOP_SECONDS, work_of
 from newsletter_svc.cli.program import Program, with_parts
 from newsletter_svc.delivery.models import Lane
-from newsletter_svc.jobs.threads import SenderThreads
+from newsletter_svc.jobs.crew import Crew, at_end_of
 from newsletter_svc.parts import Parts
-
-STOP_SECONDS = 25
-"""What is in flight may take so long to end: less than gunicorn grants its workers."""
 
 
 @click.command()
@@ -56,22 +54,20 @@ def worker(context: click.Context, beat: bool) -> None:
     if beat:
         machines.tick(settings.broker_url, lease_seconds=settings.delivery_lease_seconds)
     else:
-        machines.lead_nodes(_told_to_stop(), stop_seconds=STOP_SECONDS)
+        machines.lead_nodes(_told_to_stop(), bulk=settings.mail_processes, stop_seconds=STOP_SECONDS)
 
 
 @with_parts
 def _work_alone(parts: Parts) -> None:
     click.echo("The sender is running.")
-    _send_until(_told_to_stop(), parts)
+    _lead(parts)
 
 
 @click.command(hidden=True)
 @with_parts
 def sender(parts: Parts) -> None:
     """Send what is due for as long as the web process that started this lives: until standard input ends."""
-    told = _told_to_stop()
-    _at_end_of_input(told.set)
-    _send_until(told, parts)
+    _lead(parts, orders=sys.stdin.fileno())
 
 
 @click.command(hidden=True)
@@ -85,15 +81,14 @@ def node(parts: Parts, lane: str) -> None:
     from newsletter_svc.cli import machines
 
     # Celery has a handler of its own for SIGTERM, which ends the node as this command's caller wants it.
-    _at_end_of_input(partial(os.kill, os.getpid(), signal.SIGTERM))
+    at_end_of(sys.stdin.fileno(), partial(os.kill, os.getpid(), signal.SIGTERM))
     sys.exit(machines.work(parts, broker_url, lane=Lane(lane)))
 
 
-def _send_until(told: threading.Event, parts: Parts) -> None:
-    threads = SenderThreads(parts.sender, parts.bulk)
-    threads.start()
-    told.wait()
-    if not threads.stop(timeout=STOP_SECONDS):
+def _lead(parts: Parts, *, orders: int | None = None) -> None:
+    """Keep this machine's senders running, each in a process of its own."""
+    crew = Crew(work_of(parts), bulk=parts.settings.mail_processes, stop_seconds=STOP_SECONDS)
+    if not crew.keep(orders):
         raise click.ClickException("A message is still in flight; its delivery will be reported as unknown.")
 
 
@@ -103,15 +98,3 @@ def _told_to_stop() -> threading.Event:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: told.set())
     return told
-
-
-def _at_end_of_input(then: Callable[[], None]) -> None:
-    """Wait for the end of standard input, whose other end the parent holds however that one ends."""
-
-    def wait() -> None:
-        # Not through `sys.stdin`: a thread that waits inside it makes the interpreter fail when it ends.
-        while os.read(0, 1):
-            pass
-        then()
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

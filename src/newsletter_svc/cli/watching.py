@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
 
@@ -23,18 +24,34 @@ STALLED_SECONDS = 120.0
 """How long nothing may move before waiting ends: a mail server that is down or refuses us, seldom a slow one."""
 
 
+class Senders(Protocol):
+    """Who sends meanwhile: a crew of processes, or threads of this one."""
+
+    def has_ended(self) -> bool: ...
+
+    def stop(self) -> bool: ...
+
+
 def send_and_wait(parts: Parts, digest_id: int, *, show: Show, stalled_seconds: float = STALLED_SECONDS) -> Report:
-    """Send along until nothing of the digest is due or moves any more, it is held, or a signal ends it.
+    """Send along in threads until nothing of the digest is due or moves any more, it is held, or a signal ends it."""
+    senders = SenderThreads(parts.sender, parts.bulk)
+    with only_warnings():
+        senders.start()
+        return wait_for(senders, parts, digest_id, show=show, stalled_seconds=stalled_seconds)
+
+
+def wait_for(
+    senders: Senders, parts: Parts, digest_id: int, *, show: Show, stalled_seconds: float = STALLED_SECONDS
+) -> Report:
+    """Wait as long as these senders, which run, have something to do for the digest; then stop them.
 
     Senders of other processes share the work: whoever claims a delivery first sends it.
     """
-    threads = SenderThreads(parts.sender, parts.bulk)
-    with only_warnings(), _told_to_stop() as told:
-        threads.start()
+    with _told_to_stop() as told:
         try:
-            _Watch(parts, digest_id, show, stalled_seconds).wait(told)
+            _Watch(parts, digest_id, show, stalled_seconds).wait(told, senders)
         finally:
-            threads.stop()
+            senders.stop()
             # Where it was cancelled meanwhile, what our sender had in stock has just come back.
             steering.end_rest(parts.database, digest_id, now=utcnow())
     with parts.database.reading() as session:
@@ -54,9 +71,9 @@ class _Watch:
         self._settled = -1
         self._moved_at = self._count_at = time.monotonic()
 
-    def wait(self, told: threading.Event) -> None:
-        """Return when there is nothing more to wait for, or as soon as `told` is set."""
-        while not told.is_set():
+    def wait(self, told: threading.Event, senders: Senders) -> None:
+        """Return when there is nothing more to wait for, or nobody who sends, or as soon as `told` is set."""
+        while not (told.is_set() or senders.has_ended()):
             try:
                 if self._is_over():
                     return

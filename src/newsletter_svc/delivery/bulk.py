@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from newsletter_svc import alerts
+from newsletter_svc import alerts, cores
 from newsletter_svc.alerts import Cause
 from newsletter_svc.delivery import envelope, retries
 from newsletter_svc.delivery.books import Books, WriteCopies
@@ -73,8 +73,14 @@ class BulkLane:
         books = Books(self.claims, self.letters, only=mailing_id)
         if self.stopping.is_set() or not books.anything_due():
             return Round(handled=0)
-        with SigningPool(self.signer) if self.signer else nullcontext() as pool:
+        with self._signing_pool() as pool:
             return driver.run(lambda: self._carry(books, pool))
+
+    def _signing_pool(self) -> AbstractContextManager[SigningPool | None]:
+        """This process's share of the processors that sign."""
+        if self.signer is None:
+            return nullcontext()
+        return SigningPool(self.signer, processes=max(1, cores.usable() // self.settings.mail_processes))
 
     async def _carry(self, books: Books, pool: SigningPool | None) -> Round:
         keeper = Keeper(

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from queue import Empty, Full, Queue
 from time import monotonic
 
@@ -17,48 +17,68 @@ from newsletter_svc.jobs.waking import Ear
 POLL_SECONDS = 1.0
 """How often a sleeping thread looks for what nobody told it of: another machine's work, or mail whose hour has come."""
 TROUBLE_SECONDS = 5.0
-TRANSACTIONAL_THREADS = 3
-"""More than one, so that a server that hangs at one mail does not keep the others."""
+_THREADS = {
+    # More than one, so that a server that hangs at one mail does not keep the others.
+    Lane.TRANSACTIONAL: 3,
+    # The bulk engine has many connections by itself.
+    Lane.BULK: 1,
+}
 
 log = structlog.get_logger()
 
 
+def send_until(told: threading.Event, sender: Sender, bulk: BulkLane, *, lane: Lane, stop_seconds: float) -> bool:
+    """Send mail of this lane until `told`; False when what was in flight then took longer than `stop_seconds`."""
+    threads = SenderThreads(sender, bulk, lanes=(lane,))
+    threads.start()
+    told.wait()
+    return threads.stop(timeout=stop_seconds)
+
+
 class SenderThreads:
-    """Threads of their own for mail that somebody waits for, and one for digests, whose engine has many connections.
+    """The threads that send mail of these lanes; a service gives each lane a process of its own.
 
     Start it after a fork: threads do not survive one.
     """
 
-    def __init__(self, sender: Sender, bulk: BulkLane) -> None:
+    def __init__(self, sender: Sender, bulk: BulkLane, *, lanes: Collection[Lane] = tuple(Lane)) -> None:
         self._sender = sender
         self._bulk = bulk
         self._rounds: dict[Lane, Callable[[], Round]] = {
             Lane.TRANSACTIONAL: sender.run_round,
             Lane.BULK: bulk.send_due,
         }
-        self._ear = Ear(sender.settings.wake_pipe)
-        self._wakes: dict[Lane, Queue[None]] = {lane: Queue(maxsize=1) for lane in Lane}
-        lanes = [Lane.TRANSACTIONAL] * TRANSACTIONAL_THREADS + [Lane.BULK]
+        self._ears = {lane: Ear(sender.settings.wake_pipe, lane) for lane in lanes}
+        self._wakes: dict[Lane, Queue[None]] = {lane: Queue(maxsize=1) for lane in lanes}
         self._threads = [
             threading.Thread(target=self._run, args=(lane,), name=f"sender-{lane}-{number}", daemon=True)
-            for number, lane in enumerate(lanes)
+            for lane in lanes
+            for number in range(_THREADS[lane])
         ]
         self._threads.append(Care(sender, found=self.wake))
-        self._threads.append(threading.Thread(target=self._listen, name="sender-ear", daemon=True))
+        self._threads += [
+            threading.Thread(target=self._listen, args=(lane,), name=f"sender-ear-{lane}", daemon=True)
+            for lane in lanes
+        ]
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
+    def has_ended(self) -> bool:
+        """Never before `stop`: troubles are waited out."""
+        return False
+
     def wake(self) -> None:
         """Something is due now."""
-        for lane in Lane:
+        for lane in self._wakes:
             self._wake_one(lane)
 
     def stop(self, timeout: float = 30) -> bool:
         """Let what is in flight end and start nothing new; False when that took longer than `timeout` seconds."""
         self._sender.stopping.set()
-        self._ear.stop()
+        for ear in self._ears.values():
+            ear.stop()
         self._bulk.stopping.set()
         self.wake()
         deadline = monotonic() + timeout
@@ -66,11 +86,12 @@ class SenderThreads:
             thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _listen(self) -> None:
+    def _listen(self, lane: Lane) -> None:
         """Pass on what wakers in any process of this machine say."""
-        while self._ear.hears():
-            self.wake()
-        self._ear.close()
+        ear = self._ears[lane]
+        while ear.hears():
+            self._wake_one(lane)
+        ear.close()
 
     def _wake_one(self, lane: Lane) -> None:
         """Wake one thread of the lane; if it finds something it wakes the next: all at once would be in the way."""

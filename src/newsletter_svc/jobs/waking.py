@@ -1,4 +1,4 @@
-"""The hint that something is due: a named pipe beside the database, through which any process wakes the senders."""
+"""The hint that something is due: named pipes, one for each lane, through which any process wakes the senders."""
 
 import contextlib
 import os
@@ -28,10 +28,14 @@ class Waker:
         self._pipe = pipe
 
     def __call__(self, lane: Lane | None = None) -> None:
-        # One pipe serves both lanes. No pipe yet, nobody who reads it, or one that is full of hints: in each case there
-        # is nobody left to wake.
+        for each in Lane if lane is None else (lane,):
+            self._tell(_of(self._pipe, each))
+
+    @staticmethod
+    def _tell(pipe: Path) -> None:
+        # No pipe yet, nobody who reads it, or one that is full of hints: in each case there is nobody left to wake.
         with contextlib.suppress(OSError):
-            end = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 if stat.S_ISFIFO(os.fstat(end).st_mode):
                     os.write(end, b"\n")
@@ -40,10 +44,13 @@ class Waker:
 
 
 class Ear:
-    """A sender's end of the pipe. Of several senders one hears each hint, at least; the others see it at their poll."""
+    """A sender's end of its lane's pipe.
 
-    def __init__(self, pipe: Path) -> None:
-        self._pipe = _open(pipe)
+    Of several senders one hears each hint, at least; the others see it at their poll.
+    """
+
+    def __init__(self, pipe: Path, lane: Lane) -> None:
+        self._pipe = _open(_of(pipe, lane))
         self._told, self._tell = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._told, selectors.EVENT_READ)
@@ -70,6 +77,11 @@ class Ear:
         self._tell.close()
         if self._pipe is not None:
             os.close(self._pipe)
+
+
+def _of(pipe: Path, lane: Lane) -> Path:
+    """The lane's own: a sender of the other lane would take the hint and leave its mail to the next poll."""
+    return pipe.with_name(f"{pipe.name}.{lane}")
 
 
 def _open(pipe: Path) -> int | None:
