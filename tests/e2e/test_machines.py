@@ -71,7 +71,7 @@ def start(database_url: str, broker_url: str, sink: Sink, tmp_path: Path) -> Sta
             MAIL_MAX_PER_SECOND=str(PER_SECOND),
         )
         own = {"PUBLIC_URL": f"http://{machine}.example.org", "DELIVERY_LEASE_SECONDS": str(lease_seconds)}
-        return working(tmp_path / machine, *options, **alike, **own, **more)
+        return working(tmp_path / machine, *options, **alike, **own, **{"MAIL_PROCESSES": "1", **more})
 
     return begin
 
@@ -169,8 +169,8 @@ def test_a_worker_that_ends_lets_what_is_in_flight_end_and_another_goes_on(
 
 
 def test_a_node_that_dies_is_started_again_and_no_process_outlives_its_worker(start: Start) -> None:
-    with start("one") as one:
-        wait_until(lambda: len(one.process_ids()) == 3, "a node for each lane runs")
+    with start("one", MAIL_PROCESSES="2") as one:
+        wait_until(lambda: len(one.process_ids()) == 4, "a node for sign-in mail runs, and two for digests")
         leader, *nodes = before = one.process_ids()
         os.kill(nodes[0], signal.SIGKILL)
         wait_until(lambda: len(set(one.process_ids()) - set(before)) == 1, "there is another node")

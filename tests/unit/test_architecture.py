@@ -9,7 +9,7 @@ import newsletter_svc
 PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
-    {"errors", "palette"},
+    {"cores", "errors", "palette"},
     {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys", "zones"},
     {"clock", "demo", "listening", "locks", "logs", "settings"},
     {"db", "tokens"},

@@ -55,6 +55,11 @@ def test_an_issue_that_is_paused_meanwhile_ends_the_waiting(parts: Parts) -> Non
     assert result.progress.counts[Status.RETRY] == 1
 
 
+def test_when_all_who_send_are_gone_there_is_nothing_to_wait_for(parts: Parts) -> None:
+    watch = watching._Watch(parts, publish(parts, readers=1), lambda latest: None, 600)
+    watch.wait(threading.Event(), has_nobody=lambda: True)
+
+
 class Repaired(threading.Event):
     """Whoever waits for it finds the database in order again afterwards."""
 
@@ -82,7 +87,7 @@ def test_a_database_that_fails_for_a_moment_does_not_end_the_waiting(parts: Part
     watch = watching._Watch(parts, digest_id, lambda latest: None, stalled_seconds=60)
     rename(parts.database, "mailings", "gone")
 
-    watch.wait(told)
+    watch.wait(told, has_nobody=lambda: False)
 
     assert told.waits == 1
 
@@ -93,7 +98,7 @@ def test_a_database_that_does_not_come_back_ends_it(parts: Parts) -> None:
     rename(parts.database, "mailings", "gone")
     try:
         with pytest.raises((OperationalError, ProgrammingError)):
-            watch.wait(threading.Event())
+            watch.wait(threading.Event(), has_nobody=lambda: False)
     finally:
         rename(parts.database, "gone", "mailings")
 

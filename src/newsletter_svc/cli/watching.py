@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -49,7 +49,7 @@ def wait_for(
     """
     with _told_to_stop() as told:
         try:
-            _Watch(parts, digest_id, show, stalled_seconds).wait(told, senders)
+            _Watch(parts, digest_id, show, stalled_seconds).wait(told, has_nobody=senders.has_ended)
         finally:
             senders.stop()
             # Where it was cancelled meanwhile, what our sender had in stock has just come back.
@@ -71,9 +71,9 @@ class _Watch:
         self._settled = -1
         self._moved_at = self._count_at = time.monotonic()
 
-    def wait(self, told: threading.Event, senders: Senders) -> None:
+    def wait(self, told: threading.Event, *, has_nobody: Callable[[], bool]) -> None:
         """Return when there is nothing more to wait for, or nobody who sends, or as soon as `told` is set."""
-        while not (told.is_set() or senders.has_ended()):
+        while not (told.is_set() or has_nobody()):
             try:
                 if self._is_over():
                     return
