@@ -66,6 +66,7 @@ ON_THE_SHEET = (
     ("branded", 375, "light"), ("branded", 375, "dark"), ("welcome", 700, "light"),
     ("sign_in", 375, "light"), ("sign_in", 375, "dark"),
     ("sign_up", 375, "light"), ("confirm_subscription", 375, "light"), ("already_subscribed", 375, "light"),
+    ("confirm_address", 375, "light"), ("address_changed", 375, "light"),
     ("billing_updated", 375, "light"), ("alert", 375, "dark"),
 )  # fmt: skip
 ENDS_ON_THE_SHEET = (("digest", 700, "light"), ("digest", 375, "dark"), ("odd articles", 375, "light"))

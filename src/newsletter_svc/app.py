@@ -9,8 +9,9 @@ from flask import Flask
 
 from newsletter_svc import logs, samples
 from newsletter_svc import settings as settings_module
+from newsletter_svc.auth import address_letters, welcoming
 from newsletter_svc.auth import letters as auth_letters
-from newsletter_svc.auth import welcoming
+from newsletter_svc.auth.address_changes import Kind as AddressKind
 from newsletter_svc.auth.asking import Kind
 from newsletter_svc.billing import letters as billing_letters
 from newsletter_svc.billing.gateway import Gateway
@@ -66,6 +67,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     alert_letters = notices.AlertLetters(composer, timezone=settings.timezone)
     wanted: dict[str, StillWanted] = {
         **dict.fromkeys(Kind, auth_letters.still_wanted),
+        **dict.fromkeys(AddressKind, address_letters.still_wanted),
         digest_content.KIND: digest_recipients.still_wanted,
     }
     claims = Claims(database, settings, wanted)
@@ -77,6 +79,9 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         settings=settings,
         letters={
             **dict.fromkeys(Kind, link_letters),
+            **dict.fromkeys(
+                AddressKind, address_letters.AddressLetters(composer=composer, links=links, keyring=keyring)
+            ),
             welcoming.KIND: welcoming.WelcomeLetters(composer),
             billing_letters.KIND: billing_letters.BillingLetters(composer),
             notices.KIND: alert_letters,

@@ -22,6 +22,12 @@ class Links:
     def magic_link(self, token: str) -> str:
         return self.absolute(f"/magic-link/{token}")
 
+    def change_address(self, token: str) -> str:
+        return self.absolute(f"/change-address/{token}")
+
+    def undo_address(self, token: str) -> str:
+        return self.absolute(f"/undo-address/{token}")
+
     def billing_return(self, key: str) -> str:
         """Where the payment page sends readers back to, whatever they did there. Knowing it gives no power."""
         return self.absolute(f"/billing/return?update={key}")

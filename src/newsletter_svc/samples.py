@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from markupsafe import Markup
 
 from newsletter_svc.auth import welcoming
+from newsletter_svc.auth.address_changes import Kind as AddressKind
 from newsletter_svc.auth.asking import Kind
 from newsletter_svc.billing import letters as billing_letters
 from newsletter_svc.delivery import notices
@@ -25,6 +26,27 @@ _ASKED = Sample(
         "asked_at_sign_in": False,
         "asked_from": "Firefox on Linux",
         "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+    },
+    needed=("link",),
+)
+_NEW_ADDRESS = Sample(
+    {
+        "name": "Ada",
+        "link": "https://news.example.org/change-address/" + "bPqZ7xKd" * 9,
+        "minutes": 20,
+        "masked_address": "a•••@example.org",
+        "asked_from": "Firefox on Linux",
+        "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+    },
+    needed=("link",),
+)
+_OLD_ADDRESS = Sample(
+    {
+        "name": "Ada",
+        "link": "https://news.example.org/undo-address/" + "bPqZ7xKd" * 9,
+        "masked_address": "a•••@example.net",
+        "changed_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+        "undo_until": datetime(2026, 12, 1, 17, 5, tzinfo=UTC),
     },
     needed=("link",),
 )
@@ -86,6 +108,8 @@ def samples() -> Mapping[str, Sample]:
     )
     return {
         **dict.fromkeys(Kind, _ASKED),
+        AddressKind.CONFIRM_ADDRESS: _NEW_ADDRESS,
+        AddressKind.ADDRESS_CHANGED: _OLD_ADDRESS,
         content.KIND: Sample(issue, content.SLOTS, pages=(rendering.WEB_PAGE,)),
         welcoming.KIND: Sample({"name": "Ada", "newsletters": ["Briefing"]}),
         billing_letters.KIND: Sample({"name": "Ada", "updated_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC)}),

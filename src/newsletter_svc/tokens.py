@@ -20,6 +20,8 @@ class Purpose(StrEnum):
     MAGIC_LINK = "magic-link"
     UNSUBSCRIBE = "unsubscribe"
     PREVIEW = "preview"
+    CHANGE_ADDRESS = "change-address"
+    UNDO_ADDRESS = "undo-address"
 
 
 class BadToken(NewsletterError):

@@ -11,7 +11,7 @@ from newsletter_svc import audit
 from newsletter_svc.auth.models import BrowserSession, MagicLink
 from newsletter_svc.delivery.models import Bounce, Delivery, Suppression
 from newsletter_svc.subscribers import consents
-from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription
+from newsletter_svc.subscribers.models import AddressChange, Newsletter, Subscriber, Subscription
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,18 @@ class Agreement:
     asked_page: str | None
     asked_peer: str | None
     source: str | None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A change of address, asked for or done."""
+
+    old_email: str
+    new_email: str
+    asked_from: str
+    asked_at: datetime
+    done_at: datetime | None
+    undone_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,7 @@ class OwnData:
     language: str | None
     subscriptions: Sequence[Standing]
     consents: Sequence[Agreement]
+    address_changes: Sequence[Moved]
     sign_ins: Sequence[SignIn]
     links: Sequence[LinkAsked]
     mails: Sequence[Mail]
@@ -139,6 +152,7 @@ def collect(session: Session, subscriber: Subscriber) -> OwnData:
         language=subscriber.language,
         subscriptions=_standings(session, subscriber.id),
         consents=agreements(session, subscriber.id),
+        address_changes=_moves(session, subscriber.id),
         sign_ins=_sign_ins(session, subscriber.id),
         links=_links(session, subscriber.id),
         mails=_mails(session, subscriber.id),
@@ -187,6 +201,14 @@ def agreements(session: Session, subscriber_id: int) -> list[Agreement]:
             line.source,
         )
         for line, words in consents.of(session, subscriber_id)
+    ]
+
+
+def _moves(session: Session, subscriber_id: int) -> list[Moved]:
+    mine = select(AddressChange).where(AddressChange.subscriber_id == subscriber_id)
+    return [
+        Moved(each.old_email, each.new_email, each.asked_from, each.asked_at, each.done_at, each.undone_at)
+        for each in session.scalars(mine.order_by(AddressChange.asked_at, AddressChange.id))
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select, true, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.auth.lifetimes import Lifetimes
@@ -96,10 +96,11 @@ def end_one(session: Session, session_id: int, *, subscriber_id: int, now: datet
     return ended is not None
 
 
-def end_all(session: Session, subscriber_id: int, *, now: datetime) -> None:
-    """Sign out everywhere."""
+def end_all(session: Session, subscriber_id: int, *, but: int | None = None, now: datetime) -> None:
+    """Sign out everywhere; or everywhere else, where the session `but` is to go on."""
+    others = BrowserSession.id != but if but is not None else true()
     session.execute(
         update(BrowserSession)
-        .where(BrowserSession.subscriber_id == subscriber_id, BrowserSession.revoked_at.is_(None))
+        .where(BrowserSession.subscriber_id == subscriber_id, BrowserSession.revoked_at.is_(None), others)
         .values(revoked_at=now)
     )

@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
-from newsletter_svc.auth import purging
+from newsletter_svc.auth import address_changes, purging
 from newsletter_svc.billing import events, updates
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import bounces
@@ -36,6 +36,7 @@ def _steps(settings: Settings, now: datetime) -> Mapping[str, Purge]:
     return {
         "unconfirmed_signups": partial(purging.unconfirmed, older_than=unconfirmed, now=now),
         "magic_links": partial(purging.links, now=now),
+        "address_changes": partial(address_changes.purge, keep=purging.KEEP_LINKS, now=now),
         "sessions": partial(purging.sessions, now=now),
         "consents": partial(consents.purge, retention=timedelta(days=settings.consent_retention_days), now=now),
         "security_events": partial(audit.purge, retention=retention, now=now),

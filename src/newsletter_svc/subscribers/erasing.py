@@ -13,7 +13,7 @@ from newsletter_svc.db import change, delete_where
 from newsletter_svc.delivery.bounces import BounceEvent
 from newsletter_svc.delivery.models import Bounce, Delivery, Status, Suppression
 from newsletter_svc.subscribers import erased
-from newsletter_svc.subscribers.models import Subscriber
+from newsletter_svc.subscribers.models import AddressChange, Subscriber
 from newsletter_svc.tokens import Keyring
 
 _OWED = (Status.PENDING, Status.RETRY, Status.UNKNOWN)
@@ -32,10 +32,10 @@ def erase(session: Session, subscriber_id: int, *, by: By, keyring: Keyring, now
     Every table that says something of a subscriber refers to the row with ON DELETE, so what goes with it or loses its
     name is the database's to do. Only what repeats the address itself is looked after here.
     """
-    email_key = session.get_one(Subscriber, subscriber_id).email_key
-    erased.remember(session, email_key, keyring=keyring, now=now)
+    for email_key in _address_keys(session, subscriber_id):
+        erased.remember(session, email_key, keyring=keyring, now=now)
+        _forget_bounces(session, email_key)
     _blank_deliveries(session, subscriber_id, now=now)
-    _forget_bounces(session, email_key)
     delete_where(session, Subscriber, Subscriber.id == subscriber_id)
     session.expire_all()
     audit.record(session, Event.ERASED, reason=by, now=now)
@@ -49,6 +49,16 @@ def blanked(session: Session, event: BounceEvent, *, keyring: Keyring) -> Bounce
     key = event.email.lower()
     is_here = session.scalars(select(Subscriber.id).where(Subscriber.email_key == key)).first() is not None
     return event if is_here or not erased.among(session, [key], keyring=keyring) else replace(event, email="")
+
+
+def _address_keys(session: Session, subscriber_id: int) -> set[str]:
+    """The reader's address, and those that they had lately and that are nobody else's now."""
+    moved = select(AddressChange.old_email, AddressChange.new_email).where(
+        AddressChange.subscriber_id == subscriber_id, AddressChange.done_at.is_not(None)
+    )
+    keys = {email.lower() for row in session.execute(moved) for email in row}
+    others = select(Subscriber.email_key).where(Subscriber.email_key.in_(keys), Subscriber.id != subscriber_id)
+    return {session.get_one(Subscriber, subscriber_id).email_key} | (keys - set(session.scalars(others)))
 
 
 def _forget_bounces(session: Session, email_key: str) -> None:

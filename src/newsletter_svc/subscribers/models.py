@@ -155,6 +155,29 @@ class Consent(Base):
     """Where an operator has it from, such as `newsletter subscribers import readers.csv --confirmed`."""
 
 
+class AddressChange(Base):
+    """A reader's wish to be at another address: asked for, proved there, and perhaps undone from the old one."""
+
+    __tablename__ = "address_changes"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Random. The nonces of both links are made from it under the secret key."""
+    key_id: Mapped[str] = mapped_column(String(12))
+    nonce_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    undo_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[int]
+    """The session that asked, which outlives the change."""
+    old_email: Mapped[str] = mapped_column(String(320))
+    new_email: Mapped[str] = mapped_column(String(320))
+    asked_from: Mapped[str] = mapped_column(String(80))
+    asked_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    done_at: Mapped[datetime | None]
+    undo_until: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+
+
 class ErasedAddress(Base):
     """What is left of an address whose person was erased: enough to know it again, too little to read it."""
 

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from newsletter_svc.auth.own_data import Agreement, Happened, LinkAsked, Mail, Returned, SignIn, Standing
+from newsletter_svc.auth.own_data import Agreement, Happened, LinkAsked, Mail, Moved, Returned, SignIn, Standing
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
-from newsletter_svc.web.messages import Code
+from newsletter_svc.web.messages import AddressCode, Code
 
 
 class Answer(BaseModel):
@@ -23,6 +23,13 @@ class Said(Answer):
     code: Code
     message: str
     """The sentence, in the publication's words."""
+
+
+class AddressSaid(Answer):
+    """How a change of address stands."""
+
+    code: AddressCode
+    message: str
 
 
 class Challenged(Said):
@@ -87,6 +94,8 @@ class OwnData(Answer):
     """Also those that were never confirmed or have been left."""
     consents: list[Agreement]
     """What the reader agreed to, and took back."""
+    address_changes: list[Moved]
+    """Of the last days, also what was asked for and never done."""
     sign_ins: list[SignIn]
     links: list[LinkAsked]
     mails: list[Mail]

@@ -57,10 +57,20 @@ class Asking(BaseModel):
 
     @property
     def address(self) -> Address:
-        try:
-            return addresses.parse(self.email)
-        except BadAddress as error:
-            raise BadFields([("email", str(error))]) from error
+        return _address(self.email)
+
+
+class NewAddress(BaseModel):
+    """The body of `POST /me/email`."""
+
+    model_config = CONFIG
+
+    email: Annotated[str, Field(json_schema_extra={"format": "email"})]
+    """Where the reader wants to be from now on: one plain address, `local@domain`."""
+
+    @property
+    def address(self) -> Address:
+        return _address(self.email)
 
 
 class Changes(BaseModel):
@@ -68,10 +78,24 @@ class Changes(BaseModel):
 
     model_config = CONFIG
 
+    email: Annotated[str, Field(json_schema_extra={"format": "email"})] | None = None
+    """A new address; it takes effect when the link that is sent there is used."""
     name: Name | None = None
     """How to address the reader."""
     newsletters: Annotated[list[Slug], Field(max_length=50)] | None = None
     """Slugs of all that the reader wants to get from now on; an empty list leaves every newsletter."""
+
+    @property
+    def address(self) -> Address | None:
+        return None if self.email is None else _address(self.email)
+
+
+def _address(raw: str) -> Address:
+    """Raises BadFields."""
+    try:
+        return addresses.parse(raw)
+    except BadAddress as error:
+        raise BadFields([("email", str(error))]) from error
 
 
 class OneTimeCode(BaseModel):

@@ -14,6 +14,8 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.auth.adding import NotAdded
+from newsletter_svc.auth.address_changes import AddressTaken
+from newsletter_svc.auth.address_links import ChangeGone
 from newsletter_svc.auth.api_keys import BadApiKey, MissingScope
 from newsletter_svc.auth.redeeming import Gone, LinkGone
 from newsletter_svc.billing.failures import (
@@ -82,6 +84,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong_code", "The code is not right.", errors=wrong)
         case LinkGone():
             return Problem(HTTPStatus.GONE, "link_gone", "This link or code no longer works. Please ask for a new one.")
+        case ChangeGone():
+            return Problem(HTTPStatus.GONE, "link_gone", str(error))
+        case AddressTaken():
+            return Problem(HTTPStatus.CONFLICT, "address_taken", str(error))
         case UnknownDigest():
             return Problem(HTTPStatus.NOT_FOUND, "unknown_digest", str(error))
         case PreviewOver():

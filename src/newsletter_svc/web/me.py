@@ -11,7 +11,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import erasing, newsletters, subscriptions
 from newsletter_svc.subscribers.consents import Origin
 from newsletter_svc.subscribers.models import Subscriber, Way
-from newsletter_svc.web import answers, bodies, cookies, forgery, peers
+from newsletter_svc.web import address_changes, answers, bodies, cookies, forgery, peers
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.sessions import reader
 from newsletter_svc.web.state import parts
@@ -30,9 +30,12 @@ def show() -> Response:
 
 @me.patch("/me")
 def change() -> Response:
-    """Change the name or the newsletters. Who is signed in has proved the address, so no mail has to ask again."""
+    """Change the name, the newsletters, the address. No mail has to ask again but for the last: who is signed in has
+    proved the address that they have.
+    """
     forgery.check_own_request()
     changes = bodies.read(bodies.Changes)
+    address = changes.address
     with parts().database.transaction() as session:
         subscriber = reader(session).subscriber
         if changes.name is not None:
@@ -42,7 +45,15 @@ def change() -> Response:
             origin = Origin(Way.ACCOUNT, peer=peers.hashed())
             subscriptions.choose(session, subscriber.id, wanted, origin=origin, now=utcnow())
         session.flush()
-        return jsonify(_profile(session, subscriber))
+        profile = jsonify(_profile(session, subscriber))
+    return profile if address is None else address_changes.ask(address)
+
+
+@me.post("/me/email")
+def move() -> Response:
+    """The same for the address alone, from a form."""
+    forgery.check_own_request()
+    return address_changes.ask(bodies.read(bodies.NewAddress).address)
 
 
 @me.delete("/me")

@@ -35,6 +35,21 @@ STRIPE = {
     Code.BILLING_UPDATED: "billing-update-success",
     Code.BILLING_NOT_UPDATED: "billing-update-cancel",
 }
+
+
+class AddressCode(StrEnum):
+    """How a change of address stands. These are said where it is made, and are not among the six."""
+
+    ASKED = "confirm_address"
+    CHANGED = "address_changed"
+    RESTORED = "address_restored"
+
+
+ADDRESS_SENTENCES = {
+    AddressCode.ASKED: "Please open the link that we have sent to your new address.",
+    AddressCode.CHANGED: "Your address has been changed.",
+    AddressCode.RESTORED: "Your old address is back, and everybody is signed out.",
+}
 LINK_GONE = "This link no longer works."
 KIT = {
     "sending": "Sending…",

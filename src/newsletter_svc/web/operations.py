@@ -76,6 +76,8 @@ class Operation:
 _READS = frozenset({400, 413, 415, 422})
 _MAILS = frozenset({429, 503})
 _CHECK_EMAIL = "Accepted: the mail is on its way, if it may go to this address. The same for every address."
+_ADDRESS_ASKED = "Accepted: the mail is on its way to the new address, if it may. The same for every address."
+_ADDRESS_REFUSALS = frozenset({403, 409, 410, 413, 503})
 _SIGNED_IN = {
     200: Ending("Signed in.", answers.Redeemed, headers=("Set-Cookie",)),
     303: Ending("Signed in: a browser goes back to the frontend.", headers=("Location", "Set-Cookie")),
@@ -177,11 +179,48 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "me.change": Operation(
         Tag.READER,
-        "Change the name or the newsletters",
-        {200: Ending("The data as they are now.", answers.Profile)},
-        refusals=_READS | {401, 403, 503},
+        "Change the name, the newsletters, or by a mail to the new one the address",
+        {
+            200: Ending("The data as they are now.", answers.Profile),
+            202: Ending(_ADDRESS_ASKED, answers.AddressSaid, is_page=True),
+        },
+        refusals=_READS | _MAILS | {401, 403},
         reads=bodies.Changes,
         guard=Guard.SESSION,
+    ),
+    "me.move": Operation(
+        Tag.READER,
+        "Ask for another address",
+        {202: Ending(_ADDRESS_ASKED, answers.AddressSaid, is_page=True)},
+        refusals=_READS | _MAILS | {401, 403},
+        reads=bodies.NewAddress,
+        guard=Guard.SESSION,
+    ),
+    "address_changes.look": Operation(
+        Tag.READER,
+        "The page behind the link to the new address; looking changes nothing",
+        {200: Ending("A page with a button.", is_page=True)},
+        refusals=frozenset({410, 503}),
+    ),
+    "address_changes.move": Operation(
+        Tag.READER,
+        "Use the link to the new address up",
+        {200: Ending("The reader is there from now on.", answers.AddressSaid, is_page=True)},
+        refusals=_ADDRESS_REFUSALS,
+        reads=Form.OWN,
+    ),
+    "address_changes.look_back": Operation(
+        Tag.READER,
+        "The page behind the link that undoes a change of address; looking changes nothing",
+        {200: Ending("A page with a button.", is_page=True)},
+        refusals=frozenset({410, 503}),
+    ),
+    "address_changes.undo": Operation(
+        Tag.READER,
+        "Undo a change of address",
+        {200: Ending("The reader is back at the old address.", answers.AddressSaid, is_page=True)},
+        refusals=_ADDRESS_REFUSALS,
+        reads=Form.OWN,
     ),
     "me.erase": Operation(
         Tag.READER,

@@ -4,6 +4,7 @@ from flask import Flask
 
 from newsletter_svc.settings import Settings
 from newsletter_svc.web import (
+    address_changes,
     api,
     api_subscribers,
     api_suppressions,
@@ -39,6 +40,7 @@ def install(app: Flask, settings: Settings) -> None:
         magic_links.magic_links,
         sessions.browser_sessions,
         me.me,
+        address_changes.changing,
         unsubscribing.unsubscribing,
         billing.billing,
         messages.messages,
