@@ -1,9 +1,11 @@
 """From a kind and its data to what a reader sees, and from a letter to the bytes that go out."""
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from css_inline import CSSInliner
@@ -39,7 +41,9 @@ class Composer:
         self._settings = settings
         self.publication = publication_of(settings)
         self.localised = Localised(settings.language, timezone=settings.timezone)
-        self._environment = templates.open_templates(self.publication, self.localised, own=settings.templates_dir)
+        self._environment = templates.open_templates(
+            self.publication, self.localised, own=settings.templates_dir, cache=_cache_folder(settings)
+        )
         # Nothing is fetched: the styles stand in the template. Rules for dark and narrow screens stay in the head.
         self._inliner = CSSInliner(load_remote_stylesheets=False)
 
@@ -147,3 +151,16 @@ def _require_needed(rendered: Rendered, sample: Sample) -> None:
         for part, content in (("body.txt", rendered.text), ("body.html", rendered.html)):
             if str(sample.context[name]) not in content:
                 raise LookupError(f"{part} does not print {name!r} whole")
+
+
+def _cache_folder(settings: Settings) -> Path | None:
+    """Where compiled templates are kept; nowhere while the service has no folder that it alone writes to."""
+    folder = settings.var_dir
+    if not folder.is_dir() or folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return None
+    cache = folder / "templates"
+    try:
+        cache.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return cache
