@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from babel import Locale, UnknownLocaleError
 
-from newsletter_svc import palette
+from newsletter_svc import bounce_mailboxes, palette
 
 Network = IPv4Network | IPv6Network
 
@@ -72,6 +72,14 @@ class Reader:
             return value
         self.problems.append(f"{name} must be an address such as https://www.example.org/logo.png.")
         return None
+
+    def mailbox(self, name: str) -> bounce_mailboxes.Mailbox | None:
+        value = self.optional(name)
+        try:
+            return bounce_mailboxes.parse(value) if value else None
+        except bounce_mailboxes.BadMailbox as error:
+            self.problems.append(f"{name}: {error}")
+            return None
 
     def colour(self, name: str) -> str | None:
         value = self.optional(name)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from newsletter_svc import cores, dkim_keys, palette, stripe_keys, webhook_keys
+from newsletter_svc.bounce_mailboxes import Mailbox
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
@@ -85,6 +86,8 @@ class Settings:
     delivery_lease_seconds: int = 300
     unknown_resend_seconds: int = 900
     bounce_address: str | None = None
+    bounce_mailbox: Mailbox | None = None
+    """Where what comes back can be read, by IMAP or POP3."""
     mailgun_signing_key: str | None = field(default=None, repr=False)
     postmark_webhook_auth: str | None = field(default=None, repr=False)
     """`name:password`, with which Postmark calls."""
@@ -231,6 +234,7 @@ def _read(reader: Reader) -> Settings:
         delivery_lease_seconds=reader.whole("DELIVERY_LEASE_SECONDS", Settings.delivery_lease_seconds),
         unknown_resend_seconds=reader.whole("UNKNOWN_RESEND_SECONDS", Settings.unknown_resend_seconds),
         bounce_address=reader.optional("BOUNCE_ADDRESS"),
+        bounce_mailbox=reader.mailbox("BOUNCE_MAILBOX"),
         mailgun_signing_key=reader.optional("MAILGUN_SIGNING_KEY"),
         postmark_webhook_auth=reader.optional("POSTMARK_WEBHOOK_AUTH"),
         sendgrid_webhook_key=reader.optional("SENDGRID_WEBHOOK_KEY"),

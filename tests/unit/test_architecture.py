@@ -10,6 +10,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"cores", "errors", "palette"},
+    {"bounce_mailboxes"},
     {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys", "zones"},
     {"clock", "demo", "listening", "locks", "logs", "settings"},
     {"db", "tokens"},

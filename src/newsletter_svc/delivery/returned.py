@@ -36,6 +36,8 @@ class Ignored(StrEnum):
     """Why a message changed nothing."""
 
     NOT_A_REPORT = "not_a_report"
+    UNREADABLE = "unreadable"
+    """A message over which our reading of it stumbled."""
     AUTOMATIC_REPLY = "automatic_reply"
     NOT_OURS = "not_ours"
     """It names no delivery of ours, or forged the name of one."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from newsletter_svc.doctor import (
     dkim_check,
     dmarc_check,
+    mailbox_check,
     mx_check,
     ptr_check,
     reach_check,
@@ -39,6 +40,7 @@ def _checks(setup: Setup) -> Iterator[Callable[[], list[Finding]]]:
     if not is_loopback(urlsplit(setup.settings.public_url).hostname or ""):
         yield _sound(Topic.SETTINGS, "PUBLIC_URL", partial(reach_check.check, setup))
     yield _sound(Topic.SERVER, "MAIL_SERVER", partial(server_check.check, setup))
+    yield _sound(Topic.MAILBOX, "BOUNCE_MAILBOX", partial(mailbox_check.check, setup))
     for sender in {domain_of(sender): sender for sender in setup.envelope_senders}.values():
         yield _in_dns(Topic.SPF, domain_of(sender), partial(spf_check.check, setup, sender))
     yield _sound(Topic.DKIM, setup.settings.dkim_domain or "DKIM_DOMAIN", partial(dkim_check.check, setup))

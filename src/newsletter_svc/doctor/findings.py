@@ -21,6 +21,7 @@ class Topic(StrEnum):
 
     SETTINGS = "Settings"
     SERVER = "Mail server"
+    MAILBOX = "Bounce mailbox"
     SPF = "SPF"
     DKIM = "DKIM"
     DMARC = "DMARC"
