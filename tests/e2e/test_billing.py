@@ -12,8 +12,7 @@ from tests.e2e.chromium import chromium
 from tests.e2e.conftest import WITHOUT_LIMITS
 from tests.e2e.service import Service, magic_link, running
 from tests.fakes.smtp import Sink
-from tests.fakes.stripe import SECRET_KEY, StripeStandIn
-from tests.fakes.stripe_account import WEBHOOK_SECRET
+from tests.fakes.stripe import SECRET_KEY, WEBHOOK_SECRET, StripeStandIn
 
 ADA = "ada@example.org"
 UPDATED = "Success! Your billing info has been updated."

@@ -13,8 +13,7 @@ from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import people
 from newsletter_svc.subscribers.addresses import parse
 from tests.doors import sign_in
-from tests.fakes.stripe import SECRET_KEY, StripeStandIn
-from tests.fakes.stripe_account import WEBHOOK_SECRET
+from tests.fakes.stripe import SECRET_KEY, WEBHOOK_SECRET, StripeStandIn
 from tests.inbox import Inbox
 
 

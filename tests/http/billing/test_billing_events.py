@@ -10,6 +10,8 @@ from werkzeug.test import TestResponse
 from newsletter_svc.app import create_app
 from newsletter_svc.billing import customers
 from newsletter_svc.billing.models import HeardEvent
+from newsletter_svc.demo.stand_in.account import Object
+from newsletter_svc.demo.stand_in.events import event
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import people
@@ -17,8 +19,7 @@ from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.web.state import EXTENSION
 from tests.billing import NOT_UPDATED, UPDATED, come_back, press, session_of
 from tests.doors import AS_PROGRAM
-from tests.fakes.stripe import Fault, StripeStandIn
-from tests.fakes.stripe_account import Object, event, signature
+from tests.fakes.stripe import Fault, StripeStandIn, signature
 from tests.inbox import Inbox
 
 COMPLETED = "checkout.session.completed"

@@ -1,14 +1,9 @@
-"""An account at the stand-in for Stripe: customers, Checkout in setup mode, set-up intents, subscriptions, events."""
+"""An account at the stand-in for Stripe: customers, Checkout in setup mode, set-up intents, subscriptions."""
 
-import json
-import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from newsletter_svc.billing.signatures import sign
-
-WEBHOOK_SECRET = "whsec_of_the_stand_in"
 Object = dict[str, Any]
 
 
@@ -16,8 +11,12 @@ class NotFound(Exception):
     """`resource_missing`, with the parameter that named it."""
 
 
+class NotWanted(Exception):
+    """A parameter that is missing, or asks for what the stand-in does not do."""
+
+
 class Account:
-    """What the account holds, by id; tests change it as a shop, or Stripe itself, would."""
+    """What the account holds, by id; whoever holds it changes it as a shop, or Stripe itself, would."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -73,8 +72,10 @@ class Account:
     def create_session(self, wanted: Mapping[str, Any]) -> Object:
         if wanted["customer"] not in self.customers or self.customers[wanted["customer"]].get("deleted"):
             raise NotFound("customer")
-        assert wanted["mode"] == "setup"
-        assert wanted.get("currency") or wanted.get("allowed_payment_method_types")
+        if wanted.get("mode") != "setup":
+            raise NotWanted("mode")
+        if not (wanted.get("currency") or wanted.get("allowed_payment_method_types")):
+            raise NotWanted("currency")
         session_id = _new("cs_test")
         intent = {
             "id": _new("seti"),
@@ -103,31 +104,13 @@ class Account:
         """Two on a page, whatever is asked for, so that whoever reads only the first page is found out."""
         mine = [
             each
-            for each in self.subscriptions.values()
+            for each in list(self.subscriptions.values())
             if each["customer"] == query["customer"] and each["status"] != "canceled"
         ]
         ids = [each["id"] for each in mine]
         start = ids.index(query["starting_after"]) + 1 if "starting_after" in query else 0
         page = mine[start : start + 2]
         return {"object": "list", "url": "/v1/subscriptions", "data": page, "has_more": start + 2 < len(mine)}
-
-
-def event(kind: str, subject: Object, *, event_id: str | None = None) -> bytes:
-    """An event as it is sent, spaces and all."""
-    body = {
-        "id": event_id or _new("evt"),
-        "object": "event",
-        "type": kind,
-        "created": int(time.time()),
-        "data": {"object": subject},
-    }
-    return json.dumps(body, indent=2).encode()
-
-
-def signature(payload: bytes, *, secret: str = WEBHOOK_SECRET, seconds: int = 0) -> str:
-    """The header for these bytes, made so many seconds from now."""
-    at = str(int(time.time()) + seconds)
-    return f"t={at},v1={sign(payload, secret, at=at)},v0=0badc0de"
 
 
 def _new(prefix: str) -> str:
