@@ -15,7 +15,7 @@ IDENTITY := $(PYTHON) -c 'import sys; print(sys.prefix, *sys.version_info[:2])'
 .PHONY: help demo test test-long lint bench bench-long lock clean
 
 help:
-	@echo 'make demo       the service with sample articles and a mailbox, on http://127.0.0.1:8000'
+	@echo 'make demo       the service with sample articles and a mailbox, on http://127.0.0.1:8000; ARGS="--bind 127.0.0.1:8001"'
 	@echo 'make test       all tests except those that take minutes; ARGS="-k tokens" goes to pytest'
 	@echo 'make test-long  the tests that take minutes'
 	@echo 'make lint       ruff and mypy'
@@ -25,7 +25,7 @@ help:
 	@echo 'make clean      remove the virtual environment and what tools left behind; var/ stays'
 
 demo: $(RUN)
-	@$(VENV)/bin/newsletter demo
+	@$(VENV)/bin/newsletter demo $(ARGS)
 
 test: $(DEV)
 	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m '$(MARKS)' $(ARGS)

@@ -18,6 +18,7 @@ _NAMES = (
     "purge",
     "sender",
     "serve",
+    "stand-in",
     "subscribers",
     "suppressions",
     "worker",
@@ -114,4 +115,8 @@ def _load(name: str) -> click.Command | None:
             from newsletter_svc.cli import demo
 
             return demo.demo
+        case "stand-in":
+            from newsletter_svc.cli import stand_in
+
+            return stand_in.stand_in
     return None

@@ -54,7 +54,7 @@ def worker(context: click.Context, beat: bool) -> None:
     if beat:
         machines.tick(settings.broker_url, lease_seconds=settings.delivery_lease_seconds)
     else:
-        machines.lead_nodes(_told_to_stop(), bulk=settings.mail_processes, stop_seconds=STOP_SECONDS)
+        machines.lead_nodes(told_to_stop(), bulk=settings.mail_processes, stop_seconds=STOP_SECONDS)
 
 
 @with_parts
@@ -92,7 +92,7 @@ def _lead(parts: Parts, *, orders: int | None = None) -> None:
         raise click.ClickException("A message is still in flight; its delivery will be reported as unknown.")
 
 
-def _told_to_stop() -> threading.Event:
+def told_to_stop() -> threading.Event:
     """An event that SIGTERM or Ctrl-C sets."""
     told = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):

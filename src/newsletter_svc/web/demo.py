@@ -1,4 +1,6 @@
-"""The button of the demo site: publish the article that was held back, and send it as the next issue."""
+"""What only the demo site has: the button that sends the next issue, and the way to the shop of the stand-in."""
+
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, make_response, redirect, url_for
 from sqlalchemy.orm import Session
@@ -8,6 +10,7 @@ from newsletter_svc.articles import importing, store
 from newsletter_svc.clock import utcnow
 from newsletter_svc.digests import runs
 from newsletter_svc.digests.runs import Outcome, Run
+from newsletter_svc.settings import is_loopback
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web import forgery
 from newsletter_svc.web.state import parts
@@ -26,9 +29,14 @@ def send_next_issue() -> Response:
 
 
 @demo.app_context_processor
-def next_issue_link() -> dict[str, str]:
-    """Let the site show the button."""
-    return {"next_issue_url": url_for("demo.send_next_issue")}
+def demo_links() -> dict[str, str | None]:
+    """Let the site show the button, and the shop where the payment provider is a stand-in on this machine."""
+    origin = parts().settings.payment_origin or ""
+    is_stand_in = is_loopback(urlsplit(origin).hostname or "")
+    return {
+        "next_issue_url": url_for("demo.send_next_issue"),
+        "shop_url": f"{origin}/shop" if is_stand_in else None,
+    }
 
 
 def _send_next(session: Session) -> Run:

@@ -1,10 +1,7 @@
 """The demo site: a publication's front page, articles and doors, built on the same addresses as any other frontend."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import (
     Blueprint,
@@ -17,13 +14,11 @@ from flask import (
     send_from_directory,
     url_for,
 )
-from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.articles import store
-from newsletter_svc.billing import customers
-from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import subscriptions
-from newsletter_svc.web import forgery, messages, protection, sessions
+from newsletter_svc.web import forgery, frames, protection, sessions
 from newsletter_svc.web.state import parts
 
 FRONT_PAGE_STORIES = 13
@@ -34,27 +29,13 @@ MEDIA_SECONDS = 24 * 60 * 60
 site = Blueprint("site", __name__)
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Who is signed in, as the pages greet them."""
-
-    email: str
-    name: str
-    is_subscribed: bool
-    can_update_billing: bool
-
-    @property
-    def label(self) -> str:
-        return self.name or self.email
-
-
 @site.get("/")
 def front_page() -> str:
     """The newest article large, the others in a grid, and the panel where one subscribes."""
     with parts().database.reading() as session:
         stories = store.listed(session, limit=FRONT_PAGE_STORIES)
         lead = stories[0] if stories else None
-        return render_template("site/front_page.html", lead=lead, more=stories[1:], **_frame(session))
+        return render_template("site/front_page.html", lead=lead, more=stories[1:], **frames.frame(session))
 
 
 @site.get("/articles/<slug>")
@@ -63,7 +44,7 @@ def article(slug: str) -> str:
     with parts().database.reading() as session:
         story = store.by_slug(session, slug) or abort(404)
         others = [each for each in store.listed(session, limit=READ_ON_STORIES + 1) if each.id != story.id]
-        return render_template("site/article.html", story=story, more=others[:READ_ON_STORIES], **_frame(session))
+        return render_template("site/article.html", story=story, more=others[:READ_ON_STORIES], **frames.frame(session))
 
 
 @site.get("/media/<name>")
@@ -76,14 +57,32 @@ def media(name: str) -> Response:
 def sign_in() -> str:
     """The form before `POST /signin`."""
     with parts().database.reading() as session:
-        return render_template("site/sign_in.html", **_frame(session))
+        return render_template("site/sign_in.html", **frames.frame(session))
 
 
 @site.get("/sign-up")
 def sign_up() -> str:
     """The form before `POST /signup`."""
     with parts().database.reading() as session:
-        return render_template("site/sign_up.html", **_frame(session))
+        return render_template("site/sign_up.html", **frames.frame(session))
+
+
+@site.get("/account")
+def account() -> WerkzeugResponse | str:
+    """Who is signed in, what they get, and their billing."""
+    with parts().database.reading() as session:
+        found = sessions.signed_in(session)
+        if found is None:
+            # The query may hold a sentence for whoever comes back, such as one about billing.
+            query = f"?{request.query_string.decode()}" if request.query_string else ""
+            return redirect(url_for("site.sign_in") + query, 303)
+        subscribed = subscriptions.confirmed_newsletters(session, found.subscriber.id)
+        return render_template(
+            "site/account.html",
+            newsletters=[newsletter.title for newsletter in subscribed],
+            public_id=found.subscriber.public_id,
+            **frames.frame(session),
+        )
 
 
 @site.post("/sign-out")
@@ -98,7 +97,7 @@ def sign_out() -> Response:
 @site.app_template_filter()
 def day_of(moment: datetime) -> str:
     """`24 November 2026`, in the publication's time zone."""
-    return parts().composer.localised.long_date(_local(moment))
+    return parts().composer.localised.long_date(frames.local(moment))
 
 
 @site.after_request
@@ -114,40 +113,3 @@ def protect(response: Response) -> Response:
     if request.endpoint != "site.media":
         response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _frame(session: Session) -> dict[str, Any]:
-    """What every page shows around its content: the bar with the sentence, the date, the reader."""
-    reader = _reader(session)
-    notice = messages.for_query(request.args, signed_in=reader is not None)
-    return {
-        "notice": notice,
-        "new_link_url": _new_link_url() if notice is not None and not notice.success else None,
-        "now": _local(utcnow()),
-        "reader": reader,
-        "csrf": forgery.field(),
-    }
-
-
-def _reader(session: Session) -> Reader | None:
-    found = sessions.signed_in(session)
-    if found is None:
-        return None
-    subscriber = found.subscriber
-    is_subscribed = bool(subscriptions.confirmed_ids(session, subscriber.id))
-    pays = parts().stripe is not None and customers.customer_of(session, subscriber.id) is not None
-    return Reader(subscriber.email, subscriber.name, is_subscribed, can_update_billing=pays)
-
-
-def _new_link_url() -> str | None:
-    """The door at which a reader with a dead link asks for a new one; None for a notice about something else."""
-    doors = {
-        "subscribe": url_for("site.front_page", _anchor="subscribe"),
-        "signup": url_for("site.sign_up"),
-        "signin": url_for("site.sign_in"),
-    }
-    return doors.get(request.args.get("action", ""))
-
-
-def _local(moment: datetime) -> datetime:
-    return moment.astimezone(ZoneInfo(parts().settings.timezone))

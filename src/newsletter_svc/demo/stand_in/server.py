@@ -2,12 +2,15 @@
 
 import socket
 import threading
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
+from newsletter_svc.demo.stand_in.account import Account
 from newsletter_svc.demo.stand_in.api import Api, Asked, nested
 from newsletter_svc.demo.stand_in.counter import Counter, Page
+from newsletter_svc.demo.stand_in.events import Herald
 
 LONGEST_BODY = 64 * 1024
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -34,6 +37,25 @@ class StandInServer(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
+
+
+def open_for(
+    listener: socket.socket,
+    *,
+    secret_key: str,
+    webhook_secret: str,
+    webhook_url: str,
+    shop_url: str,
+    customers: Iterable[str] = (),
+) -> StandInServer:
+    """A server with an account of its own, whose events go to this webhook and which has these customers already."""
+    account = Account()
+    account.url = url_of(listener)
+    for customer_id in customers:
+        account.add_subscription(account.add_customer(customer_id))
+    herald = Herald(webhook_url, secret=webhook_secret)
+    counter = Counter(account, herald=herald, shop_url=shop_url)
+    return StandInServer(listener, Api(account, secret_key=secret_key), counter)
 
 
 def url_of(listener: socket.socket) -> str:
