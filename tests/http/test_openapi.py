@@ -17,7 +17,7 @@ from newsletter_svc.web import bodies
 from newsletter_svc.web.openapi import DESCRIBED, methods
 from tests.conftest import KEY
 
-NOT_PUBLIC = {"site", "mailbox", "demo", "static", "kit"}
+NOT_PUBLIC = {"site", "mailbox", "demo", "static", "kit", "favicon"}
 """Pages of the demo and of development, which are no promise to anybody, and files."""
 BODY_KINDS = {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
 

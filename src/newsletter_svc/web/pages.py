@@ -1,6 +1,6 @@
 """Which pages the service has: every blueprint, and what holds for all of them."""
 
-from flask import Flask
+from flask import Flask, Response, current_app
 
 from newsletter_svc.settings import Settings
 from newsletter_svc.web import (
@@ -61,5 +61,11 @@ def install(app: Flask, settings: Settings) -> None:
     if settings.mailbox_dir is not None:
         app.register_blueprint(mailbox.mailbox)
         app.register_blueprint(demo.demo)
+    app.add_url_rule("/favicon.ico", "favicon", _favicon)
     publication = app.extensions[EXTENSION].composer.publication
     app.context_processor(lambda: {"publication": publication})
+
+
+def _favicon() -> Response:
+    """For pages that name no icon, such as the web version of an issue: browsers ask at this address then."""
+    return current_app.send_static_file("favicon.svg")

@@ -1,7 +1,7 @@
 // Shows mails as they come: asks for the same page again and swaps the list when it has changed.
 "use strict";
 
-const EVERY_MS = 2000;
+const EVERY_MS = 700;
 const list = document.getElementById("mails");
 
 async function refresh() {
