@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from typing import Any
 
@@ -47,6 +48,9 @@ def on_starting(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Start this worker's part in keeping a sender running. Threads do not survive a fork, so none starts before it."""
     _spare_what_stays()
+    # Ctrl-C reaches every process of the terminal, and then the one that leads them tells each worker to quit: a worker
+    # that heeds both at once may wait for itself. What it starts ignores Ctrl-C too, and ends when it does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = worker.wsgi.extensions[EXTENSION].settings
     if settings.broker_url is not None:
         return  # Workers on this machine or on others send what is due.

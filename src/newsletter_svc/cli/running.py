@@ -93,8 +93,9 @@ def _lead(parts: Parts, *, orders: int | None = None) -> None:
 
 
 def told_to_stop() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets."""
+    """An event that SIGTERM or Ctrl-C sets; whoever starts a process that ignores Ctrl-C wants it to go on doing so."""
     told = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: told.set())
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:
+            signal.signal(signal_number, lambda *_: told.set())
     return told
