@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from sqlalchemy import select
@@ -23,7 +24,8 @@ from newsletter_svc.delivery.models import Delivery, Lane
 READERS = 100_000
 CONNECTIONS = 4
 """MAIL_CONNECTIONS as it is by default."""
-PER_SECOND = 10
+PACES = (10, 40)
+"""Sign-ins a second."""
 REST_SECONDS = 30
 WARM_SECONDS = 3
 WARM_READER = 5_000
@@ -42,7 +44,7 @@ class Stretch:
 
 
 def main(*, readers: int = READERS) -> None:
-    """Print a table for each database."""
+    """Print a table for each database and pace."""
     fill: stores.Fill = partial(jobs.fill, readers=readers)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -51,25 +53,25 @@ def main(*, readers: int = READERS) -> None:
         found: list[Store] = [stores.Sqlite(folder, fill)]
         if server is not None:
             found.append(stores.Postgres(server, fill))
-        for store in found:
+        for store, pace in product(found, PACES):
             with store.copy() as url, tempfile.TemporaryDirectory(dir=folder) as own:
-                _show(store.name, _measure(Job(readers, CONNECTIONS), Path(own), url, sink))
+                _show(store.name, pace, _measure(Job(readers, CONNECTIONS), Path(own), url, sink, pace=pace))
 
 
-def _measure(job: Job, folder: Path, url: str, sink: Sink) -> list[Stretch]:
+def _measure(job: Job, folder: Path, url: str, sink: Sink, *, pace: int) -> list[Stretch]:
     env = job.environment(folder, url, sink)
     database = Database(url)
     with service.gunicorn(env) as port:
-        _warm_up(port, database)
+        _warm_up(port, database, pace)
         began = utcnow()
-        with SignIns(port, per_second=PER_SECOND, first_reader=1) as at_rest:
+        with SignIns(port, per_second=pace, first_reader=1) as at_rest:
             time.sleep(REST_SECONDS)
         rest = Stretch("at rest", 0, at_rest.latencies, _mail_latencies(database, since=began))
         before = sink.counts().messages
         service.newsletter(env, "digest", "send")
         began, ahead = utcnow(), before + job.readers - sink.counts().messages
         started = time.perf_counter()
-        with SignIns(port, per_second=PER_SECOND, first_reader=job.readers // 2) as meanwhile:
+        with SignIns(port, per_second=pace, first_reader=job.readers // 2) as meanwhile:
             _wait_for(sink, before + job.readers)
             seconds = time.perf_counter() - started
         mails = _mail_latencies(database, since=began)
@@ -78,10 +80,10 @@ def _measure(job: Job, folder: Path, url: str, sink: Sink) -> list[Stretch]:
     return [rest, busy]
 
 
-def _warm_up(port: int, database: Database) -> None:
+def _warm_up(port: int, database: Database, pace: int) -> None:
     """Until every process has answered and the sender is up."""
     began = utcnow()
-    with SignIns(port, per_second=PER_SECOND, first_reader=WARM_READER):
+    with SignIns(port, per_second=pace, first_reader=WARM_READER):
         time.sleep(WARM_SECONDS)
     _mail_latencies(database, since=began)
 
@@ -111,8 +113,8 @@ def _mail_latencies(database: Database, *, since: datetime) -> list[float]:
         time.sleep(LOOK_SECONDS)
 
 
-def _show(store: str, stretches: Sequence[Stretch]) -> None:
-    heading = f"`POST /signin` {PER_SECOND} times a second, {store}, two gunicorn workers and the sender"
+def _show(store: str, pace: int, stretches: Sequence[Stretch]) -> None:
+    heading = f"`POST /signin` {pace} times a second, {store}, two gunicorn workers and the senders"
     columns = ["", "digest mails/s", "requests", "p50 ms", "p99 ms", "x at rest", "mail p50 s", "p99 s", "slowest s"]
     rest = _percentile(stretches[0].requests, 99)
     rows = [

@@ -22,6 +22,7 @@ import structlog
 
 from newsletter_svc.delivery.models import Lane
 from newsletter_svc.jobs.process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from newsletter_svc.mail.bulk import driver
 
 KILL_SECONDS = 2.0
 """How much longer than they themselves grant it, senders are waited for."""
@@ -67,6 +68,7 @@ class Crew:
 
     def keep(self, orders: int | None = None) -> bool:
         """Until SIGTERM or Ctrl-C, or the end of the input `orders`; False when a sender did not end in good order."""
+        driver.prepare()
         # What is here stays: the collector must not write to pages that all of them share.
         gc.freeze()
         with _bell(orders) as bell:
@@ -136,6 +138,7 @@ class Reserve:
             os.close(hold)
             # Ctrl-C reaches all processes of a terminal; the one in front says what is to be done.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            driver.prepare()
             bulk = os.read(orders, 1)
             return not bulk or Crew(work, bulk=bulk[0], stop_seconds=stop_seconds).keep(orders)
 

@@ -245,6 +245,11 @@ class Engine:
         self._supply.close(self._fatal if isinstance(self._fatal, DeliveryError) else None)
 
 
+def prepare() -> None:
+    """Import what `run` needs, so that processes which are forked need not do it each."""
+    _fast_loop()
+
+
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `main()` on the fastest event loop there is."""
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
