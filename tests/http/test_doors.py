@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from newsletter_svc.auth.models import MagicLink
@@ -17,6 +17,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.subscribers.models import Subscriber
+from tests import statements
 from tests.doors import AS_PROGRAM, DOORS, ask, is_signed_in, link_for, stranger_to
 from tests.factories import make_reader
 from tests.inbox import Inbox
@@ -227,14 +228,10 @@ def without_secrets(answer: TestResponse) -> tuple[int, object, list[tuple[str, 
 
 def test_a_known_and_an_unknown_address_cost_the_same_statements(client: FlaskClient, parts: Parts) -> None:
     subscribed(parts)
-    seen: list[str] = []
-    event.listen(parts.database.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
-    ask(client, "/signin", ADA)
-    known = list(seen)
-    seen.clear()
-    ask(client, "/signin", "nobody@example.org")
-    assert seen == known
-    assert any("magic_links" in statement for statement in seen)
+    known = statements.sent(parts.database, lambda: ask(client, "/signin", ADA))
+    unknown = statements.sent(parts.database, lambda: ask(client, "/signin", "nobody@example.org"))
+    assert unknown == known
+    assert any("magic_links" in statement for statement in known)
 
 
 @pytest.mark.parametrize("door", DOORS)

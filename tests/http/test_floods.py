@@ -1,6 +1,5 @@
 """Floods: how many mails an attacker can cause, and what readers notice of it."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from newsletter_svc.app import create_app
@@ -22,6 +21,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers.models import Subscriber
 from newsletter_svc.web.state import EXTENSION
+from tests import statements
 from tests.doors import AS_PROGRAM, DOORS, csrf_of, is_signed_in, link_for, stranger_to
 from tests.factories import make_reader
 from tests.inbox import Inbox
@@ -257,19 +257,6 @@ def _try(client: FlaskClient, challenge: str, code: str) -> TestResponse:
     return stranger_to(client).post("/signin/code", json={"challenge": challenge, "code": code})
 
 
-def _statements(parts: Parts, work: Callable[[], object]) -> list[str]:
-    """The SQL that some work executes, without its values."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(parts.database.engine, "before_cursor_execute", note)
-    work()
-    event.remove(parts.database.engine, "before_cursor_execute", note)
-    return seen
-
-
 @pytest.mark.parametrize("door", DOORS)
 def test_known_unknown_and_suppressed_addresses_take_the_same_statements(
     client: FlaskClient, parts: Parts, database: Database, door: str
@@ -277,18 +264,18 @@ def test_known_unknown_and_suppressed_addresses_take_the_same_statements(
     with database.transaction() as session:
         make_reader(session, ADA, now=utcnow())
         suppressions.add(session, make_reader(session, "bob@example.org", now=utcnow()).email, reason="x", now=utcnow())
-    known = _statements(parts, lambda: ask(client, ADA, door=door, peer=1))
-    unknown = _statements(parts, lambda: ask(client, "nobody@example.org", door=door, peer=2))
-    suppressed = _statements(parts, lambda: ask(client, "bob@example.org", door=door, peer=3))
+    known = statements.sent(parts.database, lambda: ask(client, ADA, door=door, peer=1))
+    unknown = statements.sent(parts.database, lambda: ask(client, "nobody@example.org", door=door, peer=2))
+    suppressed = statements.sent(parts.database, lambda: ask(client, "bob@example.org", door=door, peer=3))
     assert known == unknown == suppressed
 
 
 def test_a_limited_request_takes_the_same_statements_but_for_one_counter(client: FlaskClient, parts: Parts) -> None:
-    first = _statements(parts, lambda: ask(client))
-    limited = _statements(parts, lambda: ask(client))
+    first = statements.sent(parts.database, lambda: ask(client))
+    limited = statements.sent(parts.database, lambda: ask(client))
 
-    def written(statements: list[str]) -> list[str]:
-        return [statement for statement in statements if "rate_counters" not in statement]
+    def written(all_of_them: list[str]) -> list[str]:
+        return [statement for statement in all_of_them if "rate_counters" not in statement]
 
     assert written(first) == written(limited)
     assert len(first) == len(limited)

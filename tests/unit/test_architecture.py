@@ -12,7 +12,7 @@ FLOORS = (
     {"cores", "errors", "palette"},
     {"bounce_mailboxes"},
     {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys", "zones"},
-    {"clock", "listening", "locks", "logs", "settings"},
+    {"clock", "listening", "locks", "logs", "prepared", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},

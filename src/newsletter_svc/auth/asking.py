@@ -18,6 +18,7 @@ from newsletter_svc.auth.lifetimes import Lifetimes
 from newsletter_svc.auth.models import Door, MagicLink
 from newsletter_svc.db import insert_row
 from newsletter_svc.delivery import ledger
+from newsletter_svc.prepared import Prepared
 from newsletter_svc.subscribers import newsletters, people, subscriptions
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import Newsletter
@@ -113,14 +114,16 @@ def _waits_for_a_link(session: Session, request: Request, person: Person, *, now
     """Whether the pre-session is that of a link of this subscriber that still works: nothing else is adopted."""
     presession_hash = fingerprint(request.presession or "")
     values = {"presession_hash": presession_hash, "subscriber_id": person.id, "now": now}
-    return session.connection().execute(_WAITING, values).first() is not None
+    return bool(_WAITING.run(session, values))
 
 
-_WAITING = select(MagicLink.id).where(
-    MagicLink.presession_hash == bindparam("presession_hash"),
-    MagicLink.subscriber_id == bindparam("subscriber_id"),
-    MagicLink.used_at.is_(None),
-    MagicLink.expires_at > bindparam("now"),
+_WAITING = Prepared(
+    lambda _: select(MagicLink.id).where(
+        MagicLink.presession_hash == bindparam("presession_hash"),
+        MagicLink.subscriber_id == bindparam("subscriber_id"),
+        MagicLink.used_at.is_(None),
+        MagicLink.expires_at > bindparam("now"),
+    )
 )
 
 
@@ -169,4 +172,6 @@ def _new_link(
         "asked_page": request.page,
         "asked_peer": request.peer,
         "created_at": now,
+        "used_by_asker": False,
+        "code_tries": 0,
     }

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc.db import change
 from newsletter_svc.delivery import leases, suppressions
 from newsletter_svc.delivery.models import SHARED, Claimed, Delivery, Lane, Status
+from newsletter_svc.prepared import Prepared
 
 MOST_ENDED = 50
 """A claim looks at no more than so many times its limit, when most of what is due must not go out any more."""
@@ -70,10 +71,29 @@ def enqueue(
         "created_at": now,
         "finished_at": now if withheld else None,
     }
-    return session.connection().execute(_ENQUEUE, values).scalar_one()
+    return int(_ENQUEUE.run(session, values)[0][0])
 
 
-_ENQUEUE = insert(Delivery.__table__).returning(Delivery.id)  # type: ignore[arg-type]  # It is a Table.
+_ENQUEUE = Prepared(
+    lambda _: insert(Delivery).returning(Delivery.id),
+    columns=(
+        "key",
+        "kind",
+        "lane",
+        "recipient",
+        "subscriber_id",
+        "subject_id",
+        "message_id",
+        "status",
+        "attempts",
+        "resends",
+        "due_at",
+        "expires_at",
+        "reason",
+        "created_at",
+        "finished_at",
+    ),
+)
 
 
 def owed(mailing_id: int | None, now: datetime) -> list[ColumnElement[bool]]:

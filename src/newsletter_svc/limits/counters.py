@@ -1,7 +1,6 @@
 """Counters of rate limits in the database: a storage of the `limits` library, shared by processes and machines."""
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from limits.storage import Storage
 from sqlalchemy import Executable, String, bindparam, case, delete, select
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Base, delete_where, insert_into
+from newsletter_svc.prepared import Prepared
 
 
 class Counter(Base):
@@ -39,8 +39,7 @@ class SessionStorage(Storage):
         """Add to the counter, or open a new window of `expiry` seconds; the new count. One statement, hence no race."""
         now = utcnow()
         values = {"key": key, "amount": amount, "closes": now + timedelta(seconds=expiry), "now": now}
-        connection = self._session.connection()
-        return int(connection.execute(_hit(connection.dialect.name), values).scalar_one())
+        return int(_HIT.run(self._session, values)[0][0])
 
     def get(self, key: str) -> int:
         """The count in the window that is open now; 0 for none."""
@@ -62,9 +61,7 @@ class SessionStorage(Storage):
         return delete_where(self._session, Counter)
 
 
-@lru_cache
 def _hit(dialect: str) -> Executable:
-    """Made once: to put a statement together takes longer than to run it."""
     insert = insert_into(dialect, Counter).values(
         key=bindparam("key"), count=bindparam("amount"), expires_at=bindparam("closes")
     )
@@ -76,6 +73,9 @@ def _hit(dialect: str) -> Executable:
             "expires_at": case((is_open, Counter.expires_at), else_=insert.excluded.expires_at),
         },
     ).returning(Counter.count)
+
+
+_HIT = Prepared(_hit)
 
 
 def purge(session: Session, *, now: datetime) -> int:

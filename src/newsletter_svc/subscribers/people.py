@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import uuid4
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from newsletter_svc.db import insert_if_absent
+from newsletter_svc.db import insert_into
+from newsletter_svc.prepared import Prepared
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import Subscriber
 
@@ -29,18 +31,33 @@ def find_or_add(session: Session, address: Address, *, now: datetime) -> Subscri
 def whoever_is_at(session: Session, address: Address, *, now: datetime) -> Person:
     """The same, by the two statements that cost least: they are the same for known and unknown addresses."""
     _add_if_absent(session, address, now=now)
-    row = session.connection().execute(_PERSON, {"key": address.key}).one()
-    return Person(row.id, row.email, row.confirmed_at is not None)
+    subscriber_id, email, is_known = _PERSON.run(session, {"key": address.key})[0]
+    return Person(subscriber_id, email, bool(is_known))
 
 
-_PERSON = select(Subscriber.id, Subscriber.email, Subscriber.confirmed_at).where(
-    Subscriber.email_key == bindparam("key")
+_PERSON = Prepared(
+    lambda _: select(Subscriber.id, Subscriber.email, Subscriber.confirmed_at.is_not(None)).where(
+        Subscriber.email_key == bindparam("key")
+    )
 )
 
 
 def _add_if_absent(session: Session, address: Address, *, now: datetime) -> None:
-    values = {"email": address.text, "email_key": address.key, "name": "", "created_at": now}
-    insert_if_absent(session, Subscriber, values, unique=["email_key"])
+    session.flush()
+    values = {
+        "public_id": uuid4().hex,
+        "email": address.text,
+        "email_key": address.key,
+        "name": "",
+        "created_at": now,
+    }
+    _ADD.run(session, values)
+
+
+_ADD = Prepared(
+    lambda dialect: insert_into(dialect, Subscriber).on_conflict_do_nothing(index_elements=["email_key"]),
+    columns=("public_id", "email", "email_key", "name", "created_at"),
+)
 
 
 def find(session: Session, address: Address) -> Subscriber | None:

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import insert_if_absent
+from newsletter_svc.prepared import Prepared
 from newsletter_svc.subscribers import consents
 from newsletter_svc.subscribers.consents import BY_COMPLAINING, BY_THEIR_ACCOUNT, BY_UNSUBSCRIBING, Origin
 from newsletter_svc.subscribers.models import Newsletter, Subscriber, Subscription, SubscriptionStatus
@@ -80,11 +81,13 @@ def choose(
 
 def confirmed_ids(session: Session, subscriber_id: int) -> set[int]:
     """Ids of the newsletters that this subscriber gets."""
-    return set(session.connection().execute(_CONFIRMED_IDS, {"subscriber_id": subscriber_id}).scalars())
+    return {newsletter_id for (newsletter_id,) in _CONFIRMED_IDS.run(session, {"subscriber_id": subscriber_id})}
 
 
-_CONFIRMED_IDS = select(Subscription.newsletter_id).where(
-    Subscription.subscriber_id == bindparam("subscriber_id"), Subscription.status == SubscriptionStatus.CONFIRMED
+_CONFIRMED_IDS = Prepared(
+    lambda _: select(Subscription.newsletter_id).where(
+        Subscription.subscriber_id == bindparam("subscriber_id"), Subscription.status == SubscriptionStatus.CONFIRMED
+    )
 )
 
 
