@@ -47,7 +47,10 @@ class FlaskMailLoop:
         return Speed.of(count, cost)
 
     def _message(self, number: int) -> flask_mail.Message:
-        words = {**self._context, "unsubscribe_url": f"https://news.example.org/unsubscribe/{number:086d}"}
+        own = {
+            f"{door}_url": f"https://news.example.org/{door}/{number:086d}" for door in ("unsubscribe", "preferences")
+        }
+        words = {**self._context, **own}
         subject = self._parts[0].render(words).strip()
         text, html = (part.render({**words, "subject": subject}) for part in self._parts[1:])
         return flask_mail.Message(subject, [f"reader{number}@example.org"], body=text, html=html)

@@ -16,6 +16,7 @@ from newsletter_svc.settings import Settings
 
 KINDS = tuple(samples())
 UNSUBSCRIBE = "https://news.example.org/unsubscribe/" + "b4Dq-z" * 16
+PREFERENCES = "https://news.example.org/preferences/" + "Wzdd.k3" * 9
 NOW = datetime(2026, 11, 24, 7, tzinfo=UTC)
 SETTINGS = Settings(
     secret_keys=("k" * 40,),
@@ -73,6 +74,6 @@ def outgoing(
     frozen = composer.render_with_slots(kind, context_of(kind, text, articles=articles), content.SLOTS)
     issue = Issue(digest_id=7, newsletter_id=1, newsletter_slug="briefing", rendered=frozen)
     compiled = compile_issue(issue, composer=composer, mail_domain=settings.message_domain)
-    values = {"unsubscribe_url": UNSUBSCRIBE}
+    values = {"unsubscribe_url": UNSUBSCRIBE, "preferences_url": PREFERENCES}
     octets = compiled.join(recipient=reader, message_id=message_id, date=NOW, values=values)
     return OutgoingMessage(envelope_sender, reader.email, message_id, octets)

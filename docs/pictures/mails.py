@@ -21,6 +21,7 @@ from newsletter_svc.articles import importing, store
 from newsletter_svc.articles.drafts import ArticleDraft
 from newsletter_svc.db import Database
 from newsletter_svc.digests import content, editions, preview
+from newsletter_svc.digests.content import SLOTS
 from newsletter_svc.digests.issues import Press
 from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
@@ -134,7 +135,7 @@ def issue(settings: Settings, drafts: list[ArticleDraft] | tuple[ArticleDraft, .
             press = Press(composer, "example.org", links)
             made = preview.upcoming(session, briefing, tz=settings.timezone, press=press, now=NOW)
         database.dispose()
-    return composer.fill(made.rendered, {"unsubscribe_url": f"{SITE}/unsubscribe/x"}).html if made else ""
+    return composer.fill(made.rendered, dict.fromkeys(SLOTS, f"{SITE}/unsubscribe/x")).html if made else ""
 
 
 def shown(html: str, mode: Mode) -> str:

@@ -82,7 +82,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
             **dict.fromkeys(
                 AddressKind, address_letters.AddressLetters(composer=composer, links=links, keyring=keyring)
             ),
-            welcoming.KIND: welcoming.WelcomeLetters(composer),
+            welcoming.KIND: welcoming.WelcomeLetters(composer, links),
             billing_letters.KIND: billing_letters.BillingLetters(composer),
             notices.KIND: alert_letters,
         },

@@ -14,6 +14,7 @@ class Links:
         self._base = settings.public_url
         self._keyring = keyring
         self._unsubscribe_token = keyring.stamp(Purpose.UNSUBSCRIBE)
+        self._preferences_token = keyring.stamp(Purpose.PREFERENCES)
 
     def absolute(self, path: str) -> str:
         """`/articles/x` on PUBLIC_URL; an address that is absolute already stays as it is."""
@@ -56,6 +57,10 @@ class Links:
     def unsubscribe(self, *, subscriber_id: int, newsletter_id: int) -> str:
         """Good for years, for this one newsletter, and for nothing else (RFC 8058 3.1 wants it to stand alone)."""
         return f"{self._base}/unsubscribe/{self._unsubscribe_token((subscriber_id, newsletter_id))}"
+
+    def preferences(self, subscriber_id: int) -> str:
+        """Where this reader chooses what to get. Good for years, and no way to sign in."""
+        return f"{self._base}/preferences/{self._preferences_token((subscriber_id,))}"
 
 
 def _query(**given: str | int | None) -> str:

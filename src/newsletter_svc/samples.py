@@ -15,6 +15,7 @@ from newsletter_svc.digests.calendar import Frequency
 from newsletter_svc.digests.content import Entry, Image
 from newsletter_svc.mail.compose import Sample
 
+_PREFERENCES = "https://news.example.org/preferences/" + "Wzdd.k3Vx" * 6
 _ASKED = Sample(
     {
         "name": "Ada",
@@ -26,6 +27,7 @@ _ASKED = Sample(
         "asked_at_sign_in": False,
         "asked_from": "Firefox on Linux",
         "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+        "preferences_url": _PREFERENCES,
     },
     needed=("link",),
 )
@@ -111,7 +113,7 @@ def samples() -> Mapping[str, Sample]:
         AddressKind.CONFIRM_ADDRESS: _NEW_ADDRESS,
         AddressKind.ADDRESS_CHANGED: _OLD_ADDRESS,
         content.KIND: Sample(issue, content.SLOTS, pages=(rendering.WEB_PAGE,)),
-        welcoming.KIND: Sample({"name": "Ada", "newsletters": ["Briefing"]}),
+        welcoming.KIND: Sample({"name": "Ada", "newsletters": ["Briefing"], "preferences_url": _PREFERENCES}),
         billing_letters.KIND: Sample({"name": "Ada", "updated_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC)}),
         notices.KIND: _ALERT,
     }

@@ -19,6 +19,7 @@ class Purpose(StrEnum):
 
     MAGIC_LINK = "magic-link"
     UNSUBSCRIBE = "unsubscribe"
+    PREFERENCES = "preferences"
     PREVIEW = "preview"
     CHANGE_ADDRESS = "change-address"
     UNDO_ADDRESS = "undo-address"

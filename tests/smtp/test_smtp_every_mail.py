@@ -19,7 +19,7 @@ from newsletter_svc.mail.mime import SUBJECT_LIMIT
 from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.settings import Settings
 from tests.fakes.smtp import Received, Sink
-from tests.mails import KINDS, SETTINGS, UNSUBSCRIBE, outgoing
+from tests.mails import KINDS, PREFERENCES, SETTINGS, UNSUBSCRIBE, outgoing
 from tests.wire import check_one_click, check_transactional, check_wire
 
 WORDS = {
@@ -73,8 +73,9 @@ def check(kind: str, mail: Received) -> None:
     assert [address.addr_spec for address in sender.addresses] == [f"{stream}@news.example.org"]
     if kind == content.KIND:
         assert check_one_click(mail.raw) == UNSUBSCRIBE
-        assert f"\n{UNSUBSCRIBE}\n" in mail.part("plain")
-        assert f'href="{UNSUBSCRIBE}"' in mail.part("html")
+        for address in (UNSUBSCRIBE, PREFERENCES):
+            assert f"\n{address}\n" in mail.part("plain")
+            assert f'href="{address}"' in mail.part("html")
         assert "Auto-Submitted" not in mail.message
     else:
         check_transactional(mail.raw)

@@ -91,8 +91,20 @@ def test_each_reader_can_leave_with_a_link_of_their_own(parts: Parts, inbox: Inb
     assert without_the_readers_own(mails[0]) == without_the_readers_own(mails[1])
 
 
+def test_each_reader_can_choose_with_a_link_of_their_own(parts: Parts, inbox: Inbox) -> None:
+    ids = subscribe(parts, "ada@example.org", "grace@example.org")
+    write(parts, "One")
+    publish(parts)
+
+    for mail, each in zip(inbox.all(), ids, strict=True):
+        address = parts.links.preferences(each)
+        assert address in mail.text.split("\n")
+        assert f'href="{address}"' in mail.html
+        assert mail.text.count("/preferences/") == 1
+
+
 def without_the_readers_own(mail: Received) -> tuple[str, str]:
-    own = re.compile(r"/unsubscribe/[\w.-]+")
+    own = re.compile(r"/(unsubscribe|preferences)/[\w.-]+")
     return own.sub("", mail.text), own.sub("", mail.html)
 
 

@@ -17,6 +17,7 @@ from newsletter_svc.settings import Settings
 from tests.wire import check_one_click, check_wire
 
 LINK = slots.place("unsubscribe_url")
+CHOOSE = slots.place("preferences_url")
 NAME = slots.place("name")
 DATE = datetime(2026, 11, 24, 7, tzinfo=UTC)
 ENVELOPE_SENDER = "bounces+2f.00ff@news.example.org"
@@ -28,9 +29,10 @@ HEADERS = (
 )
 FROZEN = Rendered(
     "Briefing: “Quiet” budgets",
-    f"Good morning {NAME},\n\n.hidden\nSat, 01 Jan 2000 00:00:00 +0000\n" + "word " * 40 + f"\n\n{LINK}\n",
+    f"Good morning {NAME},\n\n.hidden\nSat, 01 Jan 2000 00:00:00 +0000\n" + "word " * 40 + f"\n\n{CHOOSE}\n\n{LINK}\n",
     f'<html lang="en"><p style="{"color: #111; " * 30}">Dear {NAME} — £5</p>\n'
-    f'<p><a href="{LINK}" style="{"margin: 0; " * 60}">Leave</a> or copy {LINK}</p></html>',
+    f'<p><a href="{CHOOSE}">Choose</a><br>\n<a href="{LINK}" style="{"margin: 0; " * 60}">Leave</a>'
+    f" or copy {LINK}</p></html>",
 )
 
 # Dots and "From " at the beginning of a line, blanks at its end, and what has to be escaped: where encoders differ.
@@ -38,8 +40,10 @@ awkward = st.sampled_from(
     ["", ".", "From ", "Fro", " ", "\t", "=", "é", "😀", "x" * 73, "a" * 200, "<&\"'>", "=?utf-8?q?"]
 )
 fragment = st.lists(awkward | st.text(st.characters(exclude_categories=["Cs"]), max_size=90), max_size=4).map("".join)
-value = fragment | st.from_regex(r"https://news\.example\.org/unsubscribe/[A-Za-z0-9_.-]{20,160}", fullmatch=True)
-place = st.sampled_from([LINK, NAME])
+value = fragment | st.from_regex(
+    r"https://news\.example\.org/(unsubscribe|preferences)/[A-Za-z0-9_.-]{20,160}", fullmatch=True
+)
+place = st.sampled_from([LINK, CHOOSE, NAME])
 part = st.lists(fragment | place | st.just("\n"), max_size=12).map("".join)
 email = st.sampled_from(
     ["ada@example.org", "Ada.Lovelace+news@sub.example.com", "žofie@bücher.example", "ada@bücher.example", "a@b", ""]
@@ -50,6 +54,10 @@ name = st.sampled_from(["", "Ada", "Ada Lovelace", "Žofie", "O'Neil-Smith", 'Ad
 @pytest.fixture(scope="module")
 def composer() -> Composer:
     return Composer(Settings(secret_keys=("k" * 40,), mail_reply_to="desk@news.example.org"))
+
+
+def own_parts(link: str, name: str, choose: str = "https://news.example.org/preferences/1") -> dict[str, str]:
+    return {"unsubscribe_url": link, "preferences_url": choose, "name": name}
 
 
 def compiled(composer: Composer, frozen: Rendered = FROZEN) -> CompiledLetter:
@@ -81,20 +89,24 @@ def assert_same(composer: Composer, frozen: Rendered, recipient: Mailbox, values
     return parcel.content
 
 
-@given(recipient=st.builds(Mailbox, email, name), link=value, greeting=fragment)
-@example(recipient=Mailbox("ada@example.org"), link="https://a.example/=?utf-8?q?x?=", greeting="\r\nBcc: eve")
-@example(recipient=Mailbox("ada@example.org"), link="https://a.example/" + "x" * 990, greeting="\ud800")
+@given(recipient=st.builds(Mailbox, email, name), link=value, choose=value, greeting=fragment)
+@example(
+    recipient=Mailbox("ada@example.org"), link="https://a.example/=?utf-8?q?x?=", choose="é", greeting="\r\nBcc: eve"
+)
+@example(recipient=Mailbox("ada@example.org"), link="https://a.example/" + "x" * 990, choose="", greeting="\ud800")
 @settings(max_examples=300)
 def test_any_reader_gets_the_octets_of_the_plain_way(
-    composer: Composer, recipient: Mailbox, link: str, greeting: str
+    composer: Composer, recipient: Mailbox, link: str, choose: str, greeting: str
 ) -> None:
-    assert_same(composer, FROZEN, recipient, {"unsubscribe_url": link, "name": greeting})
+    assert_same(composer, FROZEN, recipient, own_parts(link, greeting, choose))
 
 
-@given(text=part, html=part, link=value, greeting=fragment)
+@given(text=part, html=part, link=value, choose=value, greeting=fragment)
 @settings(max_examples=300)
-def test_slots_may_stand_anywhere(composer: Composer, text: str, html: str, link: str, greeting: str) -> None:
-    values = {"unsubscribe_url": link, "name": greeting}
+def test_slots_may_stand_anywhere(
+    composer: Composer, text: str, html: str, link: str, choose: str, greeting: str
+) -> None:
+    values = own_parts(link, greeting, choose)
     assert_same(composer, Rendered("Subject", text, f"<p>{html}"), Mailbox("ada@example.org"), values)
 
 
@@ -126,7 +138,7 @@ def test_values_that_need_no_care_are_cut_by_their_lengths_alone(pieces: list[st
 
 def test_the_mail_passes_on_the_wire_and_offers_one_click(composer: Composer) -> None:
     link = "https://news.example.org/unsubscribe/" + "eyJ" * 40 + ".sig"
-    values = {"unsubscribe_url": link, "name": "Žofie & <Co>"}
+    values = own_parts(link, "Žofie & <Co>")
     raw = assert_same(composer, FROZEN, Mailbox("ada@example.org", "Žofie Nováková"), values)
     assert raw is not None
     check_wire(raw)
@@ -135,7 +147,7 @@ def test_the_mail_passes_on_the_wire_and_offers_one_click(composer: Composer) ->
 
 def test_each_reader_has_their_own_date_id_and_boundary(composer: Composer) -> None:
     letter = compiled(composer)
-    values = {"unsubscribe_url": "https://news.example.org/u/1", "name": "Ada"}
+    values = own_parts("https://news.example.org/u/1", "Ada")
     seen = set()
     # The same moment in two zones is written in two ways.
     for number, date in enumerate([DATE, DATE, DATE.astimezone(timezone(timedelta(hours=2)))]):
@@ -154,33 +166,33 @@ def test_a_value_that_is_missing_is_no_empty_place(composer: Composer) -> None:
             recipient=Mailbox("ada@example.org"),
             message_id="<1.a@news.example.org>",
             date=DATE,
-            values={"unsubscribe_url": "https://news.example.org/u/1"},
+            values={"unsubscribe_url": "https://news.example.org/u/1", "name": "Ada"},
         )
-    assert caught.value.slot == "name"
+    assert caught.value.slot == "preferences_url"
 
 
 def test_a_mail_of_text_alone_can_be_compiled(composer: Composer) -> None:
-    values = {"unsubscribe_url": "https://news.example.org/u/1", "name": "Ada"}
+    values = own_parts("https://news.example.org/u/1", "Ada")
     raw = assert_same(composer, Rendered("Subject", f"Leave: {LINK}", ""), Mailbox("ada@example.org"), values)
     assert raw is not None
     assert raw.endswith(b"Leave: https://news.example.org/u/1\r\n")
 
 
 def test_an_article_that_speaks_of_any_date_keeps_it(composer: Composer) -> None:
-    values = {"unsubscribe_url": "https://news.example.org/u/1", "name": "Ada"}
+    values = own_parts("https://news.example.org/u/1", "Ada")
     frozen = Rendered("Date", f"x\nDate: Sat, 01 Jan 2000 00:00:00 +0000\n{LINK}", "")
     raw = assert_same(composer, frozen, Mailbox("ada@example.org"), values)
     assert raw is not None
     assert raw.count(b"Date: Sat, 01 Jan 2000 00:00:00 +0000") == 1
 
 
-@given(recipient=st.builds(Mailbox, email, name), link=value, greeting=fragment)
+@given(recipient=st.builds(Mailbox, email, name), link=value, choose=value, greeting=fragment)
 @settings(max_examples=200)
 def test_the_hash_for_dkim_is_that_of_the_body(
-    composer: Composer, recipient: Mailbox, link: str, greeting: str
+    composer: Composer, recipient: Mailbox, link: str, choose: str, greeting: str
 ) -> None:
     given_parts = {"message_id": "<1.a@news.example.org>", "date": DATE}
-    values = {"unsubscribe_url": link, "name": greeting}
+    values = own_parts(link, greeting, choose)
     letter = compiled(composer, FROZEN)
     try:
         content = letter.join(recipient=recipient, values=values, **given_parts)  # type: ignore[arg-type]

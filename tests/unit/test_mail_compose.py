@@ -12,7 +12,7 @@ import pytest
 from markupsafe import Markup
 
 from newsletter_svc.digests.calendar import Frequency
-from newsletter_svc.digests.content import Entry, Image, issue_context
+from newsletter_svc.digests.content import SLOTS, Entry, Image, issue_context
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, OutgoingMessage, Rendered, Stream, UnsendableMessage
 from newsletter_svc.mail.slots import LostSlot
@@ -22,6 +22,8 @@ from tests.wire import check_one_click, check_transactional, check_wire
 
 LINK = "https://news.example.org/magic-link/" + "aBc-_" * 40
 UNSUBSCRIBE = "https://news.example.org/unsubscribe/x?a=1&b=2"
+PREFERENCES = "https://news.example.org/preferences/x?a=1&b=2"
+OWN_PARTS = {"unsubscribe_url": UNSUBSCRIBE, "preferences_url": PREFERENCES}
 SETTINGS = Settings(
     secret_keys=("k" * 40,),
     public_url="https://news.example.org",
@@ -41,6 +43,7 @@ ASKED: Mapping[str, Any] = {
     "asked_at_sign_in": False,
     "asked_from": "Firefox on Linux",
     "asked_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+    "preferences_url": PREFERENCES,
 }
 SHORT_KINDS = ("sign_in", "sign_up", "confirm_subscription", "already_subscribed")
 
@@ -74,7 +77,7 @@ def composer() -> Composer:
 
 
 def frozen_digest(composer: Composer, *articles: Entry) -> Rendered:
-    return composer.render_with_slots("digest", digest(*articles), ["unsubscribe_url"])
+    return composer.render_with_slots("digest", digest(*articles), SLOTS)
 
 
 class Page(HTMLParser):
@@ -103,7 +106,7 @@ class Page(HTMLParser):
 
 def every_mail(composer: Composer) -> dict[str, Rendered]:
     rendered = {kind: composer.render(kind, ASKED) for kind in SHORT_KINDS}
-    return {**rendered, "digest": composer.fill(frozen_digest(composer), {"unsubscribe_url": UNSUBSCRIBE})}
+    return {**rendered, "digest": composer.fill(frozen_digest(composer), OWN_PARTS)}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,8 @@ def test_a_short_mail_tells_who_asked_and_what_to_do_in_both_parts(composer: Com
 def test_both_parts_have_the_same_links_in_the_same_order(composer: Composer, kind: str) -> None:
     rendered = composer.render(kind, ASKED)
     in_text = re.findall(r"https://\S+", rendered.text)
-    assert list(dict.fromkeys(Page(rendered.html).links)) == in_text == [LINK, "https://www.example.org"]
+    expected = [LINK, *([PREFERENCES] if kind == "already_subscribed" else []), "https://www.example.org"]
+    assert list(dict.fromkeys(Page(rendered.html).links)) == in_text == expected
 
 
 @pytest.mark.parametrize("asked_at_sign_in", [True, False])
@@ -217,7 +221,7 @@ def test_a_digest_carries_its_lead_whole_and_the_others_as_excerpts_in_both_part
 
 def test_what_comes_after_the_excerpts_is_listed_in_brief_by_its_title(composer: Composer) -> None:
     articles = [article(f"{'x' * number} no. {number}", summary=f"Summary {number}.") for number in range(1, 13)]
-    rendered = composer.fill(frozen_digest(composer, *articles), {"unsubscribe_url": UNSUBSCRIBE})
+    rendered = composer.fill(frozen_digest(composer, *articles), OWN_PARTS)
     for part in (rendered.text, Page(rendered.html).text):
         in_brief = part.partition("In brief")[2]
         assert re.findall(r" no\. (\d+)", in_brief) == ["6", "7", "8", "9", "10", "11", "12"]
@@ -231,18 +235,18 @@ def test_an_article_that_can_be_read_nowhere_else_is_carried_whole_wherever_it_s
     articles = [article(f"{'x' * number} no. {number}") for number in range(1, 9)]
     articles[2] = replace(articles[2], url=None)
     articles[6] = replace(articles[6], url=None)
-    rendered = composer.fill(frozen_digest(composer, *articles), {"unsubscribe_url": UNSUBSCRIBE})
+    rendered = composer.fill(frozen_digest(composer, *articles), OWN_PARTS)
     for part in (rendered.text, Page(rendered.html).text):
         whole = [number for number in range(1, 9) if f"Whole body of “{'x' * number} no. {number}”" in part]
         assert whole == [1, 3, 7]
 
 
-def test_the_links_to_choose_and_to_read_in_a_browser_are_shown_where_there_are_some(composer: Composer) -> None:
-    urls = {"web_url": "https://news.example.org/digests/x", "preferences_url": "https://news.example.org/p/x"}
-    rendered = composer.render("digest", {**digest(), "unsubscribe_url": UNSUBSCRIBE, **urls})
+def test_the_link_to_choose_is_always_there_and_that_to_a_browser_where_there_is_one(composer: Composer) -> None:
+    web_url = "https://news.example.org/digests/x"
+    rendered = composer.render("digest", {**digest(), **OWN_PARTS, "web_url": web_url})
     links = list(dict.fromkeys(Page(rendered.html).links))
     assert links == [link.rstrip(")") for link in re.findall(r"https://\S+", rendered.text)]
-    assert (links[0], links[-3], links[-2]) == (urls["web_url"], urls["preferences_url"], UNSUBSCRIBE)
+    assert (links[0], links[-3], links[-2]) == (web_url, PREFERENCES, UNSUBSCRIBE)
 
 
 @pytest.mark.parametrize(
@@ -254,14 +258,14 @@ def test_the_links_to_choose_and_to_read_in_a_browser_are_shown_where_there_are_
     ],
 )
 def test_a_digest_says_how_often_it_comes(composer: Composer, frequency: Frequency, words: str) -> None:
-    rendered = composer.render("digest", {**digest(frequency=frequency), "unsubscribe_url": UNSUBSCRIBE})
+    rendered = composer.render("digest", {**digest(frequency=frequency), **OWN_PARTS})
     assert words in " ".join(rendered.text.split())
     assert words in Page(rendered.html).text
 
 
 def test_an_article_may_lack_all_that_is_optional(composer: Composer) -> None:
     bare = article("Bare", url=None, author=None, summary=None, image=None)
-    rendered = composer.fill(frozen_digest(composer, bare), {"unsubscribe_url": UNSUBSCRIBE})
+    rendered = composer.fill(frozen_digest(composer, bare), OWN_PARTS)
     assert "None" not in rendered.text + rendered.html
     assert "3 min read" in rendered.text
     assert "<img" not in rendered.html
@@ -307,7 +311,9 @@ def test_styles_are_inlined_and_what_stays_in_the_head_is_small(composer: Compos
 
 def test_slots_are_filled_for_each_reader_and_escaped_in_html(composer: Composer) -> None:
     frozen = frozen_digest(composer)
-    first, second = (composer.fill(frozen, {"unsubscribe_url": f"{UNSUBSCRIBE}&r={reader}"}) for reader in "12")
+    first, second = (
+        composer.fill(frozen, {**OWN_PARTS, "unsubscribe_url": f"{UNSUBSCRIBE}&r={reader}"}) for reader in "12"
+    )
     assert f"\n{UNSUBSCRIBE}&r=1\n" in first.text
     assert 'href="https://news.example.org/unsubscribe/x?a=1&amp;b=2&amp;r=1"' in first.html
     assert "r=2" not in first.text + first.html
@@ -317,7 +323,7 @@ def test_slots_are_filled_for_each_reader_and_escaped_in_html(composer: Composer
 def test_an_article_that_prints_a_slot_prints_just_that(composer: Composer) -> None:
     imitation = "\ufdd0unsubscribe_url\ufdd1"
     frozen = frozen_digest(composer, article(imitation, summary=imitation, text=imitation, html=Markup(imitation)))
-    filled = composer.fill(frozen, {"unsubscribe_url": UNSUBSCRIBE})
+    filled = composer.fill(frozen, OWN_PARTS)
     assert filled.subject == "Morning Briefing: unsubscribe_url"
     assert filled.text.count(UNSUBSCRIBE) == 1
     assert Page(filled.html).links.count(UNSUBSCRIBE) == 1
@@ -325,12 +331,12 @@ def test_an_article_that_prints_a_slot_prints_just_that(composer: Composer) -> N
 
 def test_a_value_that_looks_like_a_slot_is_left_alone(composer: Composer) -> None:
     value = "https://x.example/\ufdd0unsubscribe_url\ufdd1"
-    assert composer.fill(frozen_digest(composer), {"unsubscribe_url": value}).text.count(value) == 1
+    assert composer.fill(frozen_digest(composer), {**OWN_PARTS, "unsubscribe_url": value}).text.count(value) == 1
 
 
 def test_a_slot_that_is_printed_nowhere_or_has_no_value_is_an_error(composer: Composer) -> None:
     with pytest.raises(LostSlot):
-        composer.render_with_slots("digest", digest(), ["unsubscribe_url", "nowhere_url"])
+        composer.render_with_slots("digest", digest(), [*SLOTS, "nowhere_url"])
     with pytest.raises(LostSlot):
         composer.fill(frozen_digest(composer), {})
 

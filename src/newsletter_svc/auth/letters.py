@@ -46,6 +46,7 @@ class LinkLetters:
             "asked_at_sign_in": link.door == Door.SIGN_IN,
             "asked_from": link.asked_from,
             "asked_at": link.created_at,
+            "preferences_url": self._links.preferences(subscriber.id),
         }
 
     def _titles(self, session: Session, link: MagicLink) -> list[str]:

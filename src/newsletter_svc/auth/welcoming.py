@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from newsletter_svc.auth.redeeming import Redeemed
 from newsletter_svc.delivery import ledger
 from newsletter_svc.delivery.models import Claimed
+from newsletter_svc.links import Links
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Letter, Mailbox, Stream
 from newsletter_svc.subscribers import subscriptions
@@ -37,11 +38,17 @@ def owe_if_first(session: Session, redeemed: Redeemed, *, message_domain: str, n
 class WelcomeLetters:
     """Writes the mail, with what the reader is subscribed to when it is sent."""
 
-    def __init__(self, composer: Composer) -> None:
+    def __init__(self, composer: Composer, links: Links) -> None:
         self._composer = composer
+        self._links = links
 
     def __call__(self, session: Session, delivery: Claimed, *, now: datetime) -> Letter:
         subscriber = session.get_one(Subscriber, delivery.subscriber_id)
         titles = [newsletter.title for newsletter in subscriptions.confirmed_newsletters(session, subscriber.id)]
-        rendered = self._composer.render(KIND, {"name": subscriber.name, "newsletters": titles})
+        context = {
+            "name": subscriber.name,
+            "newsletters": titles,
+            "preferences_url": self._links.preferences(subscriber.id),
+        }
+        rendered = self._composer.render(KIND, context)
         return Letter(Mailbox(delivery.recipient, subscriber.name), rendered, Stream.TRANSACTIONAL)

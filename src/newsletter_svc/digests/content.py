@@ -18,7 +18,7 @@ KIND = "digest"
 TEXT_WIDTH = 520
 """Pixels between the margins of a mail."""
 
-SLOTS = ("unsubscribe_url",)
+SLOTS = ("unsubscribe_url", "preferences_url")
 """The parts of an issue that differ from reader to reader."""
 
 

@@ -59,9 +59,16 @@ class DigestLetters:
         for delivery in deliveries:
             reader = delivery.subscriber_id
             if reader is not None and (name := names.get(reader)) is not None:
-                url = self._links.unsubscribe(subscriber_id=reader, newsletter_id=issue.newsletter_id)
-                copies[delivery.id] = Copy(Mailbox(delivery.recipient, name), compiled, {"unsubscribe_url": url})
+                own = self._own_parts(reader, issue)
+                copies[delivery.id] = Copy(Mailbox(delivery.recipient, name), compiled, own)
         return copies
+
+    def _own_parts(self, reader: int, issue: Issue) -> dict[str, str]:
+        """What stands in the slots of this reader's copy."""
+        return {
+            "unsubscribe_url": self._links.unsubscribe(subscriber_id=reader, newsletter_id=issue.newsletter_id),
+            "preferences_url": self._links.preferences(reader),
+        }
 
     def _issue(self, session: Session, digest_id: int) -> tuple[Issue, CompiledLetter]:
         # A digest never changes, and one after the other is sent to many: reading and compiling it once is enough.

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.digests import editions, letter
 from newsletter_svc.digests.calendar import Frequency
+from newsletter_svc.digests.content import SLOTS
 from newsletter_svc.digests.issues import Press, local_date
 from newsletter_svc.digests.letter import Issue
 from newsletter_svc.digests.models import Edition
@@ -52,7 +53,7 @@ def upcoming(session: Session, newsletter: Newsletter, *, tz: str, press: Press,
 
 def values(links: Links) -> dict[str, str]:
     """What stands in the slots of a copy that is nobody's."""
-    return {"unsubscribe_url": links.nobodys()}
+    return dict.fromkeys(SLOTS, links.nobodys())
 
 
 def show(issue: Issue, wanted: Format, *, press: Press, now: datetime) -> bytes:
