@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
 
 JSON = "application/json"
-FIELDS = ("email", "name", "newsletters", "redirect", "website", "challenge", "code", "csrf", "List-Unsubscribe")
+FIELDS = (
+    *("email", "name", "newsletters", "redirect", "website", "challenge", "code", "csrf", "List-Unsubscribe"),
+    *("frequencies", "send_hour", "timezone", "language", "pause_weeks"),
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUUX", "post")
 DOORS = (
     *(("POST", path) for path in ("/subscribe", "/signup", "/signin", "/signin/code", "/session/token")),
@@ -19,7 +22,9 @@ DOORS = (
     *(("POST", "/api/subscribers"), ("GET", "/api/subscribers.csv"), ("POST", "/api/suppressions.csv")),
     *(("POST", "/billing/update"), ("GET", "/billing/return"), ("POST", "/webhooks/stripe")),
 )
-TOKEN_DOORS = (("GET", "/magic-link/"), ("POST", "/magic-link/"), ("GET", "/unsubscribe/"), ("POST", "/unsubscribe/"))
+TOKEN_DOORS = tuple(
+    (method, door) for door in ("/magic-link/", "/unsubscribe/", "/preferences/") for method in ("GET", "POST")
+)
 FOLDERS = ("/articles/", "/media/", "/mailbox/", "/static/", "/", "//", "/%00", "/../", "/signin/", "")
 KINDS = (
     *(JSON, "application/json; charset=utf-16", "application/problem+json", "application/x-www-form-urlencoded"),

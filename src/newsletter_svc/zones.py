@@ -14,6 +14,17 @@ def named(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def places() -> list[str]:
+    """The zones that are named for a place, and UTC: what people choose from."""
+    return sorted(name for name in _names().values() if name == "UTC" or name.partition("/")[0] in _AREAS)
+
+
+_AREAS = frozenset(
+    {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
+)
+"""Names such as `US/Eastern` or `Etc/GMT+5` are older, or mislead, and each has another."""
+
+
 @cache
 def _names() -> dict[str, str]:
     # "localtime" and the like mean another zone on another machine.

@@ -127,13 +127,14 @@ def test_a_stranger_gets_only_what_is_described_however_long_it_is_tried(case: s
 
 @pytest.fixture
 def tokens(parts: Parts, client: FlaskClient, inbox: Inbox) -> tuple[str, ...]:
-    """What opens doors: a link that is used, one that is not, and one to leave by."""
+    """What opens doors: a link that is used, one that is not, one to leave by and one to choose by."""
     sign_in(client, inbox)
     fresh = link_for(client, inbox, email="brief@example.org").rpartition("/")[2]
     used = link_for(client, inbox, email="used@example.org")
     client.post(used)
     leave = parts.links.unsubscribe(subscriber_id=1, newsletter_id=1).rpartition("/")[2]
-    return fresh, used.rpartition("/")[2], leave
+    choose = parts.links.preferences(1).rpartition("/")[2]
+    return fresh, used.rpartition("/")[2], leave, choose
 
 
 def knock(app: Flask, parts: Parts, sent: Request) -> None:

@@ -51,7 +51,10 @@ def test_a_reader_sees_the_own_data_and_nobody_elses(client: FlaskClient, inbox:
     subscribe(client, inbox, name="Ada")
     found = me(client)
     assert found.pop("created_at").endswith("Z")
-    assert found == {"email": "ada@example.org", "name": "Ada", "newsletters": ["briefing"]}
+    (briefing,) = found.pop("choices")
+    assert (briefing["slug"], briefing["subscribed"], briefing["paused_until"]) == ("briefing", True, None)
+    own_time = {"send_hour": None, "timezone": None, "language": None}
+    assert found == {"email": "ada@example.org", "name": "Ada", "newsletters": ["briefing"], **own_time}
     assert client.get("/me").headers["Cache-Control"] == "no-store"
 
 

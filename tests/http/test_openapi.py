@@ -89,6 +89,7 @@ def test_the_description_of_production_names_the_cookies_of_production(database_
         ("doors_sign_in", bodies.Asking),
         ("doors_sign_in_by_code", bodies.OneTimeCode),
         ("me_change", bodies.Changes),
+        ("preferences_change", bodies.Choices),
     ],
 )
 def test_fields_are_described_by_the_model_that_reads_them(

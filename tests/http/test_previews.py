@@ -108,7 +108,7 @@ def test_the_address_is_good_for_its_time_and_for_nothing_else(parts: Parts, cli
 
 def test_the_links_of_a_copy_say_that_they_are_nobodys(parts: Parts, client: FlaskClient, address: str) -> None:
     text = client.get("/api/digests/next/preview.txt", headers=key_for(parts, "digests:read")).text
-    assert text.count(parts.links.nobodys()) == 2
+    assert text.count(parts.links.nobodys()) == 3
 
     looked = client.get("/preview/link")
     pressed = client.post("/preview/link", data={"List-Unsubscribe": "One-Click"})

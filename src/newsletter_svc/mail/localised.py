@@ -1,7 +1,7 @@
 """Dates, times, lengths of time, numbers and lists as the publication's language writes them; filters of templates."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -46,6 +46,10 @@ class Localised:
         time = format_time(local, "short", locale=self._locale)
         return f"{pattern.format(time, self.long_date(local))} ({self._zone.key})"
 
+    def time(self, at: time) -> str:
+        """`17:05`."""
+        return format_time(at, "short", locale=self._locale)
+
     def minutes(self, number: int) -> str:
         """`20 minutes`."""
         return self._length("duration-minute", number)
@@ -53,6 +57,10 @@ class Localised:
     def hours(self, number: int) -> str:
         """`48 hours`."""
         return self._length("duration-hour", number)
+
+    def weeks(self, number: int) -> str:
+        """`2 weeks`."""
+        return self._length("duration-week", number)
 
     def number(self, number: float) -> str:
         """`1,234`."""

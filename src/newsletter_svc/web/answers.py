@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from newsletter_svc.auth.own_data import Agreement, Happened, LinkAsked, Mail, Moved, Returned, SignIn, Standing
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
+from newsletter_svc.subscribers.models import Rhythm
 from newsletter_svc.web.messages import AddressCode, Code
 
 
@@ -55,7 +56,43 @@ class Reader(Answer):
     """The slugs of the newsletters that this reader receives."""
 
 
-class Profile(Reader):
+class Choice(Answer):
+    """One newsletter, and what the reader has chosen for it."""
+
+    slug: str
+    title: str
+    description: str
+    subscribed: bool
+    frequency: Rhythm | None
+    """Null is the newsletter's own."""
+    offered: list[Rhythm]
+    """The frequencies there are to choose from."""
+    paused_until: datetime | None
+
+
+class Chosen(Answer):
+    """What a reader has chosen; null leaves it to the newsletter, or to the service."""
+
+    newsletters: list[str]
+    """The slugs of the newsletters that this reader receives."""
+    send_hour: int | None
+    """Local hour, 0 to 23."""
+    timezone: str | None
+    language: str | None
+    choices: list[Choice]
+    """Of every newsletter, also of those that the reader does not receive."""
+
+
+class Preferences(Chosen):
+    """What the page behind the link in every issue is about."""
+
+    address: str
+    """Masked: who has the link need not be the reader."""
+    asked: list[str]
+    """Slugs of newsletters for which a mail now asks the reader to confirm."""
+
+
+class Profile(Reader, Chosen):
     """The reader's own data, as they can change it."""
 
     created_at: datetime

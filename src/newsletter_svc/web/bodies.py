@@ -12,10 +12,12 @@ from newsletter_svc.subscribers import addresses
 from newsletter_svc.subscribers.addresses import Address, BadAddress
 
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", ""})
-LISTS = frozenset({"newsletters", "addresses"})
+LISTS = frozenset({"newsletters", "addresses", "frequencies"})
 """The fields of which a form may have several."""
 FLAGS = frozenset({"confirmed"})
 """Those that are true or false, which a form says in words."""
+_NUMBERS = frozenset({"send_hour", "pause_weeks"})
+_EMPTY_IS_NULL = _NUMBERS | {"timezone", "language"}
 MAX_NAME = 200
 
 
@@ -36,6 +38,7 @@ def _clean_name(name: str) -> str:
 
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_clean_name)]
 Slug = Annotated[str, Field(max_length=63)]
+Text = Annotated[str, Field(max_length=64)]
 CONFIG = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=True)
 
 
@@ -73,17 +76,43 @@ class NewAddress(BaseModel):
         return _address(self.email)
 
 
-class Changes(BaseModel):
-    """The body of `PATCH /me`. What is left out stays as it is."""
+class Choices(BaseModel):
+    """The body of `/preferences/...`. What is left out stays as it is; null leaves it to the newsletter again."""
 
     model_config = CONFIG
+
+    newsletters: Annotated[list[Slug], Field(max_length=50)] | None = None
+    """Slugs of all that the reader wants to get from now on; an empty list leaves every newsletter."""
+    frequencies: Annotated[dict[Slug, Text | None], Field(max_length=50)] | None = None
+    """`daily` or `weekly` for the slug of a newsletter, as far as it offers them."""
+    send_hour: int | None = None
+    """Local hour at which issues are to come, 0 to 23."""
+    timezone: Text | None = None
+    """Such as `Europe/London`."""
+    language: Text | None = None
+    """Such as `en-GB`."""
+    pause_weeks: int | None = None
+    """So many weeks without any issue, from now on; 0 ends a pause."""
+
+    @classmethod
+    def of_form(cls, texts: dict[str, Any]) -> dict[str, Any]:
+        """What a form's texts mean: an empty one is null, and a frequency is written `briefing=weekly`."""
+        values = {**texts, **{name: texts[name] or None for name in _EMPTY_IS_NULL & texts.keys()}}
+        for name in _NUMBERS & texts.keys():
+            values[name] = int(texts[name]) if _is_number(texts[name]) else values[name]
+        if "frequencies" in texts:
+            pairs = (each.partition("=") for each in texts["frequencies"])
+            values["frequencies"] = {slug: frequency or None for slug, _, frequency in pairs}
+        return values
+
+
+class Changes(Choices):
+    """The body of `PATCH /me`. What is left out stays as it is; null leaves it to the newsletter again."""
 
     email: Annotated[str, Field(json_schema_extra={"format": "email"})] | None = None
     """A new address; it takes effect when the link that is sent there is used."""
     name: Name | None = None
     """How to address the reader."""
-    newsletters: Annotated[list[Slug], Field(max_length=50)] | None = None
-    """Slugs of all that the reader wants to get from now on; an empty list leaves every newsletter."""
 
     @property
     def address(self) -> Address | None:
@@ -141,10 +170,14 @@ class Testing(BaseModel):
         return list(found.values())
 
 
+_MOST_DIGITS = 9
+"""Of a number that a form can mean; longer ones are refused as text."""
 M = TypeVar("M", bound=BaseModel)
 SENTENCES = {
     "missing": "This field is required.",
     "string_type": "This must be text.",
+    "int_type": "This must be a whole number.",
+    "dict_type": "This must be an object.",
     "string_unicode": "This is not text that can be stored.",
     "string_too_long": "This is too long.",
     "list_type": "This must be a list.",
@@ -180,7 +213,11 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
         known[name] = {"true": True, "false": False}.get(known[name], known[name])
     for name in LISTS & known.keys():
         known[name] = [each for each in request.form.getlist(name) if each]
-    return known
+    return model.of_form(known) if issubclass(model, Choices) else known
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _field(location: tuple[int | str, ...]) -> str:

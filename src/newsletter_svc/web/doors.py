@@ -144,7 +144,7 @@ def _lasting(address: Address) -> Address:
 
 def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     """Owe this request its mail, as far as the limits allow, and say to look for it. Raises OverLimit."""
-    presession = _count_and_owe(asked, is_trap=is_trap)
+    presession = count_and_owe(asked, is_trap=is_trap)
     text = messages.sentence(Code.CHECK_EMAIL)
     if wants_json():
         response: Response = jsonify({"code": Code.CHECK_EMAIL, "message": text, "challenge": presession})
@@ -158,7 +158,7 @@ def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
     return response
 
 
-def _count_and_owe(asked: asking.Request, *, is_trap: bool) -> str:
+def count_and_owe(asked: asking.Request, *, is_trap: bool = False) -> str:
     """Count the request and owe its mail in one transaction; the pre-session. Raises OverLimit."""
     service, peer = parts(), peers.address()
     try:

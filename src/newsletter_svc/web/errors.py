@@ -30,6 +30,7 @@ from newsletter_svc.delivery.providers.calls import Unreadable, Unsigned
 from newsletter_svc.delivery.providers.fetching import NotFetched
 from newsletter_svc.digests.letter import UnknownDigest
 from newsletter_svc.limits.limiter import CodesLocked, OverLimit, PeerOverLimit, ServiceOverLimit
+from newsletter_svc.subscribers.choices import BadChoice
 from newsletter_svc.subscribers.csv_file import BrokenFile
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
 from newsletter_svc.tokens import BadToken
@@ -76,6 +77,9 @@ def problem_of(error: Exception) -> Problem:
         case BadFields():
             detail = "Some fields are wrong."
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_fields", detail, errors=tuple(error.errors))
+        case BadChoice():
+            wrong = ((error.field, str(error)),)
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_fields", "Some fields are wrong.", errors=wrong)
         case UnknownNewsletter():
             named = (("newsletters", str(error)),)
             return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_newsletter", str(error), errors=named)

@@ -24,6 +24,22 @@ def field() -> str:
     return _expected(nonce, parts().keyring.newest)
 
 
+def field_of(page: str) -> str:
+    """The value of the hidden field on a page whose address is a secret already (`page` is its token): no cookie."""
+    return _expected(page, parts().keyring.newest)
+
+
+def check_field_of(page: str) -> None:
+    """For forms on such a page. Raises ForgedRequest unless the field is there, or the request is JSON.
+
+    The address alone is the power; the field keeps programs that only know how to send something to an address from
+    changing anything.
+    """
+    given = request.form.get(FIELD, "")
+    if request.mimetype != "application/json" and not any(_matches(page, given, key) for key in parts().keyring.all):
+        raise ForgedRequest("no field of this page")
+
+
 def remember(response: Response) -> Response:
     """Give the browser the cookie that belongs to the field, when a page with one was made."""
     if "form_nonce" in g and cookies.read(Cookie.FORM) is None:

@@ -11,7 +11,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.subscribers import erasing, newsletters, subscriptions
 from newsletter_svc.subscribers.consents import Origin
 from newsletter_svc.subscribers.models import Subscriber, Way
-from newsletter_svc.web import address_changes, answers, bodies, cookies, forgery, peers
+from newsletter_svc.web import address_changes, answers, bodies, choosing, cookies, forgery, peers
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.sessions import reader
 from newsletter_svc.web.state import parts
@@ -30,12 +30,14 @@ def show() -> Response:
 
 @me.patch("/me")
 def change() -> Response:
-    """Change the name, the newsletters, the address. No mail has to ask again but for the last: who is signed in has
-    proved the address that they have.
+    """Change the name, the newsletters and how they come, the address.
+
+    No mail has to ask again but for the last: who is signed in has proved the address that they have.
     """
     forgery.check_own_request()
     changes = bodies.read(bodies.Changes)
     address = changes.address
+    now = utcnow()
     with parts().database.transaction() as session:
         subscriber = reader(session).subscriber
         if changes.name is not None:
@@ -43,7 +45,8 @@ def change() -> Response:
         if changes.newsletters is not None:
             wanted = {newsletters.get(session, slug).id for slug in changes.newsletters}
             origin = Origin(Way.ACCOUNT, peer=peers.hashed())
-            subscriptions.choose(session, subscriber.id, wanted, origin=origin, now=utcnow())
+            subscriptions.choose(session, subscriber.id, wanted, origin=origin, now=now)
+        choosing.apply(session, subscriber.id, changes, now=now)
         session.flush()
         profile = jsonify(_profile(session, subscriber))
     return profile if address is None else address_changes.ask(address)
@@ -82,11 +85,10 @@ def export() -> Response:
 
 
 def _profile(session: Session, subscriber: Subscriber) -> dict[str, object]:
-    found = subscriptions.confirmed_newsletters(session, subscriber.id)
     profile = answers.Profile(
         email=subscriber.email,
         name=subscriber.name,
-        newsletters=[newsletter.slug for newsletter in found],
         created_at=subscriber.created_at,
+        **dict(choosing.chosen(session, subscriber, now=utcnow())),
     )
     return profile.model_dump(mode="json")

@@ -16,6 +16,7 @@ class Tag(StrEnum):
     SIGN_IN = "Signing in"
     READER = "The signed-in reader"
     ISSUES = "Past issues"
+    PREFERENCES = "Choosing what to get"
     UNSUBSCRIBE = "Leaving"
     BILLING = "Payment details"
     SERVICE = "The service itself"
@@ -179,7 +180,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "me.change": Operation(
         Tag.READER,
-        "Change the name, the newsletters, or by a mail to the new one the address",
+        "Change the name, the newsletters, how they come, or by a mail to the new one the address",
         {
             200: Ending("The data as they are now.", answers.Profile),
             202: Ending(_ADDRESS_ASKED, answers.AddressSaid, is_page=True),
@@ -296,6 +297,23 @@ OPERATIONS: Mapping[str, Operation] = {
         {200: Ending("A page of the feed, as `application/atom+xml`.")},
         refusals=frozenset({404, 503}),
         queries=_ARCHIVE_QUERIES,
+    ),
+    "preferences.look": Operation(
+        Tag.PREFERENCES,
+        "What the reader has chosen, by the link in every issue; looking changes nothing",
+        {200: Ending("The choices as they are.", answers.Preferences, is_page=True)},
+        refusals=frozenset({404, 503}),
+        queries={"done": "What the page says was done."},
+    ),
+    "preferences.change": Operation(
+        Tag.PREFERENCES,
+        "Choose. Newsletters are left at once; for one to join, a mail asks for the confirmation",
+        {
+            200: Ending("The choices as they are now.", answers.Preferences),
+            303: Ending("Done: a browser goes back to the page, which says so.", headers=("Location",)),
+        },
+        refusals=_READS | _MAILS | {403, 404},
+        reads=bodies.Choices,
     ),
     "unsubscribing.look": Operation(
         Tag.UNSUBSCRIBE,

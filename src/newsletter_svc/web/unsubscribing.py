@@ -19,7 +19,11 @@ def look(token: str) -> Response:
     """A page with a button; looking changes nothing."""
     with parts().database.reading() as session:
         subscriber, newsletter = _read(session, token)
-        page = {"newsletter": newsletter.title, "masked_address": addresses.mask(subscriber.email)}
+        page = {
+            "newsletter": newsletter.title,
+            "masked_address": addresses.mask(subscriber.email),
+            "preferences_url": parts().links.preferences(subscriber.id),
+        }
     return make_response(render_template("pages/unsubscribe.html", **page, action=request.path))
 
 
@@ -30,7 +34,8 @@ def leave(token: str) -> Response:
         subscriber, newsletter = _read(session, token)
         origin = Origin(Way.UNSUBSCRIBE, peer=peers.hashed())
         subscriptions.leave(session, subscriber.id, newsletter.id, origin=origin, now=utcnow())
-    return make_response(render_template("pages/unsubscribed.html", newsletter=newsletter.title))
+        page = {"newsletter": newsletter.title, "preferences_url": parts().links.preferences(subscriber.id)}
+    return make_response(render_template("pages/unsubscribed.html", **page))
 
 
 def _read(session: Session, token: str) -> tuple[Subscriber, Newsletter]:
