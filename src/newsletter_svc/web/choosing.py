@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 from newsletter_svc.digests import editions
 from newsletter_svc.subscribers import choices, newsletters, subscriptions
 from newsletter_svc.subscribers.choices import NotSubscribed
-from newsletter_svc.subscribers.models import Newsletter, Subscriber
-from newsletter_svc.web import answers, bodies
+from newsletter_svc.subscribers.consents import Origin
+from newsletter_svc.subscribers.models import Newsletter, Subscriber, Way
+from newsletter_svc.web import answers, bodies, peers
 
 
 def apply(session: Session, subscriber_id: int, wanted: bodies.Choices, *, now: datetime) -> None:
@@ -27,8 +28,9 @@ def leave_all_but(session: Session, subscriber_id: int, slugs: list[str], *, now
     """Leave the newsletters that are not named; return those that are, and that the reader does not get yet."""
     wanted = {newsletter.id: newsletter.slug for newsletter in (newsletters.get(session, slug) for slug in slugs)}
     had = subscriptions.confirmed_ids(session, subscriber_id)
+    origin = Origin(Way.PREFERENCES, peer=peers.hashed())
     for newsletter_id in had - wanted.keys():
-        subscriptions.leave(session, subscriber_id, newsletter_id, now=now)
+        subscriptions.leave(session, subscriber_id, newsletter_id, origin=origin, now=now)
     return [slug for newsletter_id, slug in wanted.items() if newsletter_id not in had]
 
 
