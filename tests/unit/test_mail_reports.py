@@ -57,6 +57,12 @@ def test_the_original_recipient_is_a_name_too() -> None:
     assert found.recipients == ADA | {"a@other.example"}
 
 
+def test_a_challenge_that_says_failed_of_no_recipient_is_no_report() -> None:
+    """Boxbe writes its "please confirm" so: the action stands among what is said of the mail as a whole."""
+    challenge = dsn("Action: failed\n\nFinal-Recipient: rfc822; ada@example.org\nStatus: 4.7.0\n")
+    assert reports.read(challenge).form is Form.OTHER
+
+
 def test_a_report_inside_the_returned_letter_is_not_this_report() -> None:
     inner = dsn(block(status="5.1.1"))
     raw = b'Content-Type: multipart/mixed; boundary="o"\n\n--o\nContent-Type: message/rfc822\n\n' + inner + b"\n--o--\n"

@@ -93,19 +93,19 @@ def _take(session: Session, report: Report, *, keyring: Keyring, complained: Com
         return Reading(Ignored.NOT_OURS)
     if not delivery.recipient:
         return Reading(Ignored.ERASED, delivery.id)
-    finding = _finding(report, delivery.recipient.lower())
-    if isinstance(finding, Ignored):
-        return Reading(finding, delivery.id)
+    found = finding(report, delivery.recipient.lower())
+    if isinstance(found, Ignored):
+        return Reading(found, delivery.id)
     event = bounces.of_delivery(
         delivery.id,
         delivery.recipient,
-        kind=finding.kind,
-        status=finding.status,
-        source=finding.source,
+        kind=found.kind,
+        status=found.status,
+        source=found.source,
         at=min(report.written_at or now, now),
     )
     outcome = bounces.take(session, event, complained=complained, now=now)
-    return Reading(outcome, delivery.id, finding.kind, finding.status)
+    return Reading(outcome, delivery.id, found.kind, found.status)
 
 
 def _delivery(session: Session, report: Report, keyring: Keyring) -> Row[int, str] | None:
@@ -118,7 +118,8 @@ def _delivery(session: Session, report: Report, keyring: Keyring) -> Row[int, st
     return session.execute(wanted.where(Delivery.message_id.in_(ours)).limit(1)).one_or_none() if ours else None
 
 
-def _finding(report: Report, recipient: str) -> Finding | Ignored:
+def finding(report: Report, recipient: str) -> Finding | Ignored:
+    """What a report says of the address, in lower case, that a delivery went to; or why it says nothing of it."""
     if report.form is Form.FEEDBACK:
         if report.feedback not in COMPLAINTS:
             return Ignored.NOT_A_COMPLAINT

@@ -107,7 +107,8 @@ def _what_it_is(message: Message, parts: list[Message]) -> tuple[Form, tuple[Blo
     types = {part.get_content_type() for part in parts}
     if "message/feedback-report" in types:
         return Form.FEEDBACK, ()
-    blocks = [_block(field) for part in parts for field in _fields(part) if field.get("Action")]
+    # A challenge may say "failed" of no recipient at all, and so look like a report to who looks for that word only.
+    blocks = [_block(field) for part in parts for field in _fields(part) if _is_about_a_recipient(field)]
     if blocks:
         return Form.DSN, tuple(blocks)
     # Vacation messages quote what they answer, so a program that reads bounces for people might mistake them.
@@ -132,6 +133,10 @@ def _is_automatic_reply(message: Message) -> bool:
         return False  # Mail servers mark their bounces as automatic too.
     automatic = _value(message, "Auto-Submitted").lower().startswith("auto-replied")
     return automatic or any(message.get(name) for name in _ANSWERS_BY_ITSELF)
+
+
+def _is_about_a_recipient(fields: Message) -> bool:
+    return bool(fields.get("Action")) and any(fields.get(name) for name in RECIPIENTS)
 
 
 def _block(fields: Message) -> Block:
