@@ -373,7 +373,7 @@ def test_who_chose_a_time_is_found_by_an_index_of_their_own(desk: Desk) -> None:
     asked: list[str] = []
     event.listen(desk.database.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     desk.run(at(24, 7))
-    (query,) = (each for each in asked if "SELECT DISTINCT" in each)
+    query = next(each for each in asked if "SELECT DISTINCT" in each)
     with desk.session() as session:
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", (0,) * query.count("?")).all()
 

@@ -79,7 +79,14 @@ def _run_safely(database: Database, edition_id: int, newsletter: str, *, press: 
 
 
 def _run_in_turn(database: Database, edition_id: int, newsletter: str, *, press: Press, now: datetime) -> Run | None:
-    """Wait for the lock longer than a reader in front of a page may: whoever has it is making this very issue."""
+    """Wait for the lock longer than a reader in front of a page may: whoever has it is making this very issue.
+
+    Mostly nothing is due, and to find that out takes no lock.
+    """
+    with database.reading() as session:
+        found = _look(session, session.get_one(Edition, edition_id), newsletter, now=now)
+    if not isinstance(found, Due):
+        return found
     tries = 0
     while True:
         try:
@@ -98,21 +105,35 @@ def run_edition(session: Session, edition_id: int, newsletter: str, *, press: Pr
     and get it when it is their time.
     """
     edition = editions.lock(session, edition_id)
+    due = _look(session, edition, newsletter, now=now)
+    if not isinstance(due, Due):
+        return due
+    period = period_label(due.schedule.frequency, due.day)
+    if not _take(session, edition, due.day, now=now):
+        return Run(newsletter, period, Outcome.ALREADY_RUN)
+    result = publish(session, edition, press=press, now=now, due=due)
+    if isinstance(result, Published):
+        record = session.get_one(EditionRun, (edition.id, due.day))
+        record.outcome = RunOutcome.PUBLISHED
+        record.digest_id = result.digest_id
+    return _run(newsletter, period, result)
+
+
+def _look(session: Session, edition: Edition, newsletter: str, *, now: datetime) -> Due | Run | None:
+    """What is due, or else what there is to say; a date is seen to when it, or a later one, is on record.
+
+    The later one counts too, so that a clock that went back makes no second issue.
+    """
     schedule = edition.schedule
     if schedule is None:
         return None
     due = _latest(session, edition, schedule, now=now)
     if slots.own_time(schedule).moment(due.day) < edition.schedule_set_at:
         return Run(newsletter, period_label(schedule.frequency, next_slot(schedule, now=now).date), Outcome.NOT_DUE)
-    period = period_label(schedule.frequency, due.day)
-    if not _take(session, edition, due.day, now=now):
-        return Run(newsletter, period, Outcome.ALREADY_RUN)
-    result = publish(session, edition, press=press, now=now, due=due)
-    record = session.get_one(EditionRun, (edition.id, due.day))
-    if isinstance(result, Published):
-        record.outcome = RunOutcome.PUBLISHED
-        record.digest_id = result.digest_id
-    return _run(newsletter, period, result)
+    last = session.scalars(select(func.max(EditionRun.slot_date)).where(EditionRun.edition_id == edition.id)).one()
+    if last is not None and due.day <= last:
+        return Run(newsletter, period_label(schedule.frequency, due.day), Outcome.ALREADY_RUN)
+    return due
 
 
 def _latest(session: Session, edition: Edition, schedule: Schedule, *, now: datetime) -> Due:
@@ -122,10 +143,7 @@ def _latest(session: Session, edition: Edition, schedule: Schedule, *, now: date
 
 
 def _take(session: Session, edition: Edition, day: date, *, now: datetime) -> bool:
-    """Put the date on record; False when it, or a later one, is there already (also when the clock went back)."""
-    last = session.scalars(select(func.max(EditionRun.slot_date)).where(EditionRun.edition_id == edition.id)).one()
-    if last is not None and day <= last:
-        return False
+    """Put the date on record; False when it is there already."""
     values = {
         "edition_id": edition.id,
         "slot_date": day,
