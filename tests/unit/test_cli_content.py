@@ -127,7 +127,9 @@ def test_preview_shows_what_send_would_send_and_stores_nothing(run: Run, databas
     target = tmp_path / "preview.eml"
 
     assert "<h1" in succeed(run("digest", "preview"))
-    assert "Ports get £40 million" in succeed(run("digest", "preview", "--format", "text"))
+    text = succeed(run("digest", "preview", "--format", "txt"))
+    assert "Ports get £40 million" in text
+    assert succeed(run("digest", "preview", "--format", "text")) == text
     succeed(run("digest", "preview", "--format", "eml", "--output", str(target)))
 
     assert b"List-Unsubscribe: <http" in target.read_bytes()

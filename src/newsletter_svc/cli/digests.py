@@ -20,6 +20,9 @@ from newsletter_svc.digests.runs import Outcome
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers import newsletters
 
+FORMATS = {"html": Format.HTML, "txt": Format.TEXT, "eml": Format.EML, "text": Format.TEXT}
+"""As the files are called over HTTP, and one by its longer name."""
+
 
 @click.group()
 def digest() -> None:
@@ -36,7 +39,7 @@ for command in (proofing.test, sending.send, steering.pause, steering.resume, st
     "--digest", "digest_id", type=issue_number, metavar="NUMBER", help="An issue that was made, by its number."
 )
 @click.option("--open", "as_address", is_flag=True, help="Print the address of a page that shows it, for an hour.")
-@click.option("--format", "format_", type=click.Choice([each.value for each in Format]), default=Format.HTML.value)
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="html")
 @click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="A file to write.")
 @with_parts
 def preview(
@@ -57,7 +60,7 @@ def preview(
         until = now + previews.ADDRESS_LIVES
         click.echo(parts.links.preview(digest_id=digest_id, newsletter_id=found.newsletter_id, until=until))
         return
-    content = previews.show(found, Format(format_), press=parts.press, now=now)
+    content = previews.show(found, FORMATS[format_], press=parts.press, now=now)
     if output is None:
         click.echo(content, nl=False)
     else:
