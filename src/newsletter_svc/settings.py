@@ -11,14 +11,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from newsletter_svc import cores, dkim_keys, palette, stripe_keys, webhook_keys
+from newsletter_svc import cores, dkim_keys, palette, secret_keys, stripe_keys, webhook_keys
 from newsletter_svc.bounce_mailboxes import Mailbox
 from newsletter_svc.environment import Network, Reader, is_origin
 from newsletter_svc.errors import NewsletterError
 
 LOCAL_URL = "http://127.0.0.1:8000"
 STRIPE_API = "https://api.stripe.com"
-MIN_KEY_LENGTH = 32
 MOST_DAYS = 3_650
 MOST_PROCESSES = 64
 DATABASE_STORAGE = "database://"
@@ -336,10 +335,7 @@ def _broker_problems(settings: Settings) -> Iterator[str]:
 
 
 def _production_refusals(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
-    if not settings.secret_keys:
-        yield "SECRET_KEYS must be set in production; `python3 -c 'import secrets; print(secrets.token_urlsafe(48))'`."
-    if any(len(key) < MIN_KEY_LENGTH for key in settings.secret_keys):
-        yield f"SECRET_KEYS: each key must have at least {MIN_KEY_LENGTH} characters in production."
+    yield from secret_keys.refusals(settings.secret_keys)
     encrypted = settings.mail_use_tls or settings.mail_use_ssl
     if settings.mail_server is None:
         yield "MAIL_SERVER must be set in production: the local mailbox is for development only."

@@ -11,7 +11,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 FLOORS = (
     {"cores", "errors", "palette"},
     {"bounce_mailboxes"},
-    {"dkim_keys", "environment", "streams", "stripe_keys", "webhook_keys", "zones"},
+    {"dkim_keys", "environment", "secret_keys", "streams", "stripe_keys", "webhook_keys", "zones"},
     {"clock", "listening", "locks", "logs", "prepared", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},

@@ -19,7 +19,7 @@ from tests.signing import KEY, PEM, key_file
 
 PRODUCTION = {
     "NEWSLETTER_ENV": "production",
-    "SECRET_KEYS": "k" * 40,
+    "SECRET_KEYS": "a key for tests that is long enough to sign with",
     "PUBLIC_URL": "https://news.example.org",
     "MAIL_SERVER": "localhost",
     "MAIL_DEFAULT_SENDER": "briefing@news.example.org",

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter_svc.settings import MIN_KEY_LENGTH, Settings, SettingsError, load
+from newsletter_svc.secret_keys import MIN_KEY_LENGTH
+from newsletter_svc.settings import Settings, SettingsError, load
 
-KEY = "k" * MIN_KEY_LENGTH
+KEY = "Zq3-v8KpW1xT_b7LmR5yHs0NcJ2dGf9u"
 PRODUCTION = {
     "NEWSLETTER_ENV": "production",
     "SECRET_KEYS": KEY,
@@ -69,7 +70,7 @@ def test_every_value_is_read() -> None:
     settings = load(
         PRODUCTION
         | {
-            "SECRET_KEYS": f"{KEY}, {'o' * 40}",
+            "SECRET_KEYS": f"{KEY}, {KEY[::-1]}",
             "DATABASE_URL": "postgresql+psycopg://news@db.example.org/news",
             "OPERATOR_ADDRESS": "ops@example.org",
             "FRONTEND_URL": "https://www.example.org/",
@@ -91,7 +92,7 @@ def test_every_value_is_read() -> None:
     )
     assert settings.is_production
     assert settings.secure_cookies
-    assert settings.secret_keys == (KEY, "o" * 40)
+    assert settings.secret_keys == (KEY, KEY[::-1])
     assert settings.database_url == "postgresql+psycopg://news@db.example.org/news"
     assert settings.operator_address == "ops@example.org"
     assert settings.frontend_url == "https://www.example.org"
@@ -256,6 +257,8 @@ def test_production_refuses_to_start_without(name: str) -> None:
     [
         ({"SECRET_KEYS": "k" * (MIN_KEY_LENGTH - 1)}, "SECRET_KEYS"),
         ({"SECRET_KEYS": f"{KEY},short"}, "SECRET_KEYS"),
+        ({"SECRET_KEYS": "x" * 48}, "SECRET_KEYS"),
+        ({"SECRET_KEYS": f"{KEY},{'abc' * 12}"}, "SECRET_KEYS"),
         ({"MAIL_USE_TLS": ""}, "MAIL_USE_TLS"),
         ({"PUBLIC_URL": "http://news.example.org"}, "PUBLIC_URL"),
         ({"LOGO_URL": "http://news.example.org/logo.png"}, "LOGO_URL"),

@@ -8,7 +8,7 @@ from newsletter_svc.doctor.setup import Setup
 from newsletter_svc.settings import Settings, SettingsError, load
 from tests.unit.test_doctor_settings import setup_of
 
-KEY = "k" * 40
+KEY = "a key for tests that is long enough to sign with"
 PRODUCTION = {
     "NEWSLETTER_ENV": "production",
     "MAIL_SERVER": "127.0.0.1",

@@ -1,17 +1,13 @@
 """The settings by themselves: keys that cannot be guessed, and addresses that readers' browsers and cookies can use."""
 
-import math
-from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from newsletter_svc import stripe_keys
+from newsletter_svc import secret_keys, stripe_keys
 from newsletter_svc.doctor.domains import belong_together, is_address
 from newsletter_svc.doctor.findings import Finding, Topic, Verdict
 from newsletter_svc.doctor.setup import Setup
-from newsletter_svc.settings import MIN_KEY_LENGTH, Settings, is_loopback
-
-_ENOUGH_BITS = 100
+from newsletter_svc.settings import Settings, is_loopback
 
 
 def check(setup: Setup) -> Iterator[Finding]:
@@ -28,7 +24,7 @@ def check(setup: Setup) -> Iterator[Finding]:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     keys = settings.secret_keys
-    weak = [number for number, key in enumerate(keys, 1) if len(key) < MIN_KEY_LENGTH or _bits(key) < _ENOUGH_BITS]
+    weak = [number for number, key in enumerate(keys, 1) if secret_keys.is_weak(key)]
     for number in weak:
         text = f"{_place(number, len(keys))} is short or easy to guess; `newsletter keys rotate` makes a good one."
         yield _finding(Verdict.FAILURE if settings.is_production else Verdict.WARNING, "SECRET_KEYS", text)
@@ -40,12 +36,6 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 def _place(number: int, count: int) -> str:
     return "the key" if count == 1 else f"key {number} of {count}"
-
-
-def _bits(key: str) -> float:
-    """How hard the key is to guess, at most, if its characters were drawn with the frequencies that they have."""
-    counts = Counter(key)
-    return -sum(count * math.log2(count / len(key)) for count in counts.values())
 
 
 def _public_url(settings: Settings) -> Finding:
