@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import bindparam, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from newsletter_svc.db import Database, insert_row
 from newsletter_svc.delivery.models import Scope, Suppression
@@ -56,3 +56,22 @@ def test_an_error_of_the_driver_is_one_of_sqlalchemys_and_quotes_no_value(databa
 def test_a_value_that_is_missing_is_an_error_before_anything_is_sent(database: Database) -> None:
     with pytest.raises(KeyError, match="since"), database.reading() as session:
         SINCE.run(session, {})
+
+
+def test_a_connection_that_the_server_ended_is_an_operational_error_and_the_next_transaction_has_another(
+    database: Database,
+) -> None:
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite is no server")
+
+    def lose_the_connection() -> None:
+        with database.transaction() as session, database.transaction() as other:
+            mine = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            other.execute(text("SELECT pg_terminate_backend(:mine)"), {"mine": mine})
+            insert_row(session, Suppression, VALUES)
+
+    with pytest.raises(OperationalError):
+        lose_the_connection()
+    with database.transaction() as session:
+        insert_row(session, Suppression, VALUES)
+        assert SINCE.run(session, {"since": NOW})
