@@ -15,6 +15,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.digests.models import Digest, Edition
 from newsletter_svc.settings import Settings
+from newsletter_svc.subscribers import choices
 from tests.commands import invoke, succeed
 from tests.factories import fill
 
@@ -120,6 +121,31 @@ def test_a_daily_schedule_has_defaults(run: Run) -> None:
     assert succeed(run("newsletters", "set", "briefing", "--daily")).startswith(
         "briefing: daily at 07:00 Europe/London"
     )
+
+
+def test_a_newsletter_can_come_daily_and_weekly_until_one_of_them_ends(run: Run) -> None:
+    both = succeed(run("newsletters", "set", "briefing", "--daily", "--weekly", "friday", "--at", "06:30"))
+    moved = succeed(run("newsletters", "set", "briefing", "--tz", "Asia/Tokyo"))
+    weekly = succeed(run("newsletters", "set", "briefing", "--weekly", "monday"))
+
+    assert re.match("briefing: daily at 06:30 Europe/London, .*; weekly on Friday at 06:30 Europe/London, next", both)
+    assert re.match("briefing: daily at 06:30 Asia/Tokyo, .*; weekly on Friday at 06:30 Asia/Tokyo, next", moved)
+    assert re.match("briefing: weekly on Monday at 06:30 Asia/Tokyo, next on [0-9-]+$", weekly)
+
+
+def test_the_status_names_zones_to_come_and_nobody_waits_for_them(run: Run, database: Database) -> None:
+    fill(database, "One", readers=2)
+    succeed(run("newsletters", "set", "briefing", "--daily", "--at", "00:00", "--tz", "UTC"))
+    with database.transaction() as session:
+        session.execute(update(Edition).values(schedule_set_at=utcnow() - timedelta(days=2)))
+        # Half a day behind UTC: what is 23:00 today there is tomorrow here, whenever this runs.
+        choices.set_time(session, 2, send_hour=23, timezone="Etc/GMT+12")
+    succeed(run("digest", "run-due"))
+    waited = succeed(run("digest", "send", "--wait"))
+
+    assert "1 pending" in waited
+    assert "Waiting for their readers' hour: 1." in waited
+    assert re.search(r"\(00:00 UTC\): 1 reader, served\n .* \(23:00 Etc/GMT\+12\): 1 reader, 1 of them pending", waited)
 
 
 def test_preview_shows_what_send_would_send_and_stores_nothing(run: Run, database: Database, tmp_path: Path) -> None:

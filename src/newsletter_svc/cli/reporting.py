@@ -96,7 +96,7 @@ def _remarks(digest_id: int, found: Progress) -> Iterator[str]:
         yield f"Why: {found.reason}." if found.reason else "An operator paused it."
         yield f"`newsletter digest resume {digest_id}` lets it go on."
     elif found.state == MailingState.ACTIVE and not found.to_send:
-        later = f" {found.later:,} are pending until it is their time." if found.later else ""
+        later = f" Waiting for their readers' hour: {found.later:,}." if found.later else ""
         yield f"Nothing of it is due now.{later}"
     elif found.state == MailingState.ACTIVE and found.rate is not None:
         yield f"{pace(found.rate, found.seconds_left)}."

@@ -99,4 +99,4 @@ def _tell_of_trouble(parts: Parts, *, quiet: bool) -> None:
 def _is_out(found: Report) -> bool:
     """Whether every reader's delivery has come to its end, and not by somebody's hand."""
     is_held = found.progress.state in (MailingState.PAUSED, MailingState.CANCELLED)
-    return found.progress.settled == found.progress.total and not is_held
+    return found.progress.settled + found.progress.later == found.progress.total and not is_held
