@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from newsletter_svc.errors import NewsletterError
 
 MAX_TOKEN_LENGTH = 2_000
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Purpose(StrEnum):
@@ -66,10 +67,12 @@ class Keyring:
         begun, separator = hmac.new(signer.derive_key(), digestmod=hashlib.sha256), signer.sep
 
         def issue(numbers: Sequence[int]) -> str:
-            payload = urlsafe_b64encode(f"[{','.join(map(str, numbers))}]".encode("ascii")).rstrip(b"=")
+            payload = b2a_base64(f"[{','.join(map(str, numbers))}]".encode("ascii"), newline=False)
+            payload = payload.translate(_URL_SAFE).rstrip(b"=")
             mac = begun.copy()
             mac.update(payload)
-            return (payload + separator + urlsafe_b64encode(mac.digest()).rstrip(b"=")).decode("ascii")
+            value = b2a_base64(mac.digest(), newline=False).translate(_URL_SAFE).rstrip(b"=")
+            return (payload + separator + value).decode("ascii")
 
         return issue
 

@@ -131,10 +131,10 @@ class Books:
             not_written = partial(outcomes.not_written, error=error, now=claim.at)
             batch.unwritten.extend(partial(not_written, delivery=delivery) for delivery in claim.deliveries)
             return batch
-        for number, delivery in enumerate(claim.deliveries):
+        for delivery, place in zip(claim.deliveries, claim.places(), strict=True):
             copy = copies.get(delivery.id)
             if copy is not None:
-                batch.items.append(Item(delivery, copy, claim, mailing_id, claim.place(number)))
+                batch.items.append(Item(delivery, copy, claim, mailing_id, place))
             else:
                 gone = partial(outcomes.unsendable, delivery=delivery, error=NoResultFound(), now=claim.at)
                 batch.unwritten.append(gone)

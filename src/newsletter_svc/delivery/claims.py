@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import repeat
 from uuid import uuid4
 
 from newsletter_svc.clock import utcnow
@@ -28,9 +29,11 @@ class Claim:
     first_at: datetime
     apart: timedelta = timedelta()
 
-    def place(self, number: int) -> datetime:
-        """When the delivery with this number, from 0, may go by the provider's rate."""
-        return self.first_at + self.apart * number
+    def places(self) -> Iterator[datetime]:
+        """When each delivery may go by the provider's rate, in their order."""
+        if not self.apart:
+            return repeat(self.first_at, len(self.deliveries))
+        return (self.first_at + self.apart * number for number in range(len(self.deliveries)))
 
 
 @dataclass

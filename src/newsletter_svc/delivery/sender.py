@@ -81,8 +81,9 @@ class Sender:
         pause = timedelta()
         try:
             with self.transport.connect() as connection:
-                for number, (delivery, message) in enumerate(composed):
-                    if not self._goes_on(claim.place(number)):
+                # What could not be composed takes no place, so there may be more of these than mails.
+                for (delivery, message), place in zip(composed, claim.places(), strict=False):
+                    if not self._goes_on(place):
                         break
                     done.append(self._deliver(delivery, message, claim.journal, connection))
                     waiting.remove(delivery)
