@@ -1,9 +1,11 @@
 """Alerts: what an operator must hear, in the log as an ERROR, in /readyz, in `digest status`, and by mail."""
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import structlog
 from sqlalchemy import ColumnElement, Text, case, not_, or_, select, update
@@ -37,40 +39,13 @@ class Explanation:
     text: str
 
 
-EXPLANATIONS = {
-    Cause.SENDER_REFUSED: Explanation(
-        "The mail server refuses us",
-        "No mail goes out, and all of it stays owed. Check MAIL_USERNAME, MAIL_PASSWORD and MAIL_DEFAULT_SENDER, and "
-        "your account with the provider.",
-    ),
-    Cause.MAILING_PAUSED: Explanation(
-        "An issue is paused",
-        "The mail server refuses it again and again, and no reader is to blame: it is too large, or the server "
-        "mistrusts who we are or what we write. Nobody was suppressed, and the rest stays owed. Find out why, then go "
-        "on with `newsletter digest resume`, or end it with `newsletter digest cancel`.",
-    ),
-    Cause.DISK_FULL: Explanation(
-        "A disk was full",
-        "Nothing could be written down, so no mail was claimed or sent and readers were told to come back later. It "
-        "went on by itself as soon as there was room. Make more of it: for the database, and for NEWSLETTER_VAR_DIR.",
-    ),
-    Cause.STRIPE_REFUSED: Explanation(
-        "Stripe refuses us",
-        "Readers cannot update their billing and are told to come back later. Check STRIPE_SECRET_KEY: whether it is "
-        "of the right account, was revoked, or (a restricted key) may not read and write customers, Checkout "
-        "sessions, set-up intents and subscriptions.",
-    ),
-    Cause.GLOBAL_LIMIT: Explanation(
-        "Too many mails are asked for",
-        "More were asked for than LIMIT_GLOBAL allows, so readers are told to come back later. Either many of them "
-        "came at once, and the limit is too low for that, or a program is filling in your forms.",
-    ),
-    Cause.UNTRUSTED_PROXY: Explanation(
-        "All readers are counted as one",
-        "Requests come through a proxy that TRUSTED_PROXIES does not name, so all of them count for its address, and "
-        "LIMIT_PER_IP turns readers away. Set TRUSTED_PROXIES to the number of proxies before the service.",
-    ),
-}
+def _explanations() -> dict[Cause, Explanation]:
+    words = tomllib.loads((Path(__file__).parent / "alerts.toml").read_text(encoding="utf-8"))
+    return {cause: Explanation(**words[cause]) for cause in Cause}
+
+
+EXPLANATIONS = _explanations()
+"""The words are in `alerts.toml`; a cause without any stops the start."""
 
 
 class Alert(Base):

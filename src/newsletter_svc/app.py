@@ -64,7 +64,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     composer = _tried_composer(settings)
     link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
-    alert_letters = notices.AlertLetters(composer, timezone=settings.timezone)
+    alert_letters = notices.AlertLetters(composer)
     wanted: dict[str, StillWanted] = {
         **dict.fromkeys(Kind, auth_letters.still_wanted),
         **dict.fromkeys(AddressKind, address_letters.still_wanted),

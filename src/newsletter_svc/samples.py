@@ -58,8 +58,8 @@ _ALERT = Sample(
         "title": "The mail server refuses us",
         "explanation": "No mail goes out, and all of it stays owed.",
         "count": 3,
-        "first_at": "24 November 2026 at 17:05:00 (UTC)",
-        "last_at": "24 November 2026 at 17:35:00 (UTC)",
+        "first_at": datetime(2026, 11, 24, 17, 5, tzinfo=UTC),
+        "last_at": datetime(2026, 11, 24, 17, 35, tzinfo=UTC),
         "detail": "535 5.7.8 authentication failed",
     }
 )

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from newsletter_svc import palette
+from newsletter_svc.digests import content
 from newsletter_svc.settings import Settings
 from tests.e2e.chromium import chromium
 from tests.fakes.smtp import Received
@@ -123,3 +124,21 @@ def test_a_mail_keeps_to_the_width_of_its_screen(browser: Browser, kind: str, wi
     for words, height in page.evaluate(TARGETS):
         assert height >= 44, words
     page.context.close()
+
+
+def test_without_styles_no_short_mail_is_wider_than_a_phone(browser: Browser) -> None:
+    for kind in sorted({*KINDS} - {content.KIND}):
+        html = re.sub(r"<style.*?</style>|\sstyle=\"[^\"]*\"", "", html_of(kind), flags=re.DOTALL)
+        page = opened(browser, html, width=375)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, kind
+        page.context.close()
+
+
+def test_a_story_in_another_script_runs_in_its_own_direction(browser: Browser) -> None:
+    for settings in (SETTINGS, ARABIC):
+        page = opened(browser, html_of(content.KIND, settings), width=375)
+        story = page.locator(".story").first
+        assert story.evaluate("story => getComputedStyle(story).direction") == "ltr"
+        story.evaluate("story => { story.innerHTML = '<p>وقعت عشر حكومات</p>' }")
+        assert story.evaluate("story => getComputedStyle(story).direction") == "rtl"
+        page.context.close()

@@ -13,7 +13,9 @@ from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery import notices
 from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.mail.compose import Composer
 from newsletter_svc.parts import Parts
+from newsletter_svc.samples import samples
 from newsletter_svc.settings import Settings
 from newsletter_svc.web.state import EXTENSION
 from tests.inbox import Inbox
@@ -54,6 +56,12 @@ def test_the_operator_reads_what_happened_how_often_and_what_to_do(parts: Parts)
         assert "MAIL_PASSWORD" in words
     assert "530 5.7.0 <b>no</b>" in mail.text
     assert "530 5.7.0 &lt;b&gt;no&lt;/b&gt;" in mail.html
+
+
+def test_its_times_are_written_as_the_publications_language_does(settings: Settings) -> None:
+    composer = Composer(replace(settings, language="de", timezone="Europe/Berlin"))
+    rendered = composer.render(notices.KIND, samples()[notices.KIND].context)
+    assert "24. November 2026, 18:05 (Europe/Berlin)" in " ".join(rendered.text.split())
 
 
 def test_an_alert_that_goes_on_is_mailed_once_an_hour(parts: Parts) -> None:

@@ -1,7 +1,6 @@
 """Alerts by mail: one an hour and cause, to the operator, owed and sent like every other mail."""
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -53,9 +52,8 @@ def _owe(session: Session, cause: Cause, operator: str, *, message_domain: str, 
 class AlertLetters:
     """Writes the mail about an alert, with what is known when it is sent."""
 
-    def __init__(self, composer: Composer, *, timezone: str) -> None:
+    def __init__(self, composer: Composer) -> None:
         self._composer = composer
-        self._zone = ZoneInfo(timezone)
 
     def __call__(self, session: Session, delivery: Claimed, *, now: datetime) -> Letter:
         """The letter for this delivery, whose `subject_id` is the alert's cause."""
@@ -66,13 +64,9 @@ class AlertLetters:
             "title": explanation.title,
             "explanation": explanation.text,
             "count": alert.count,
-            "first_at": self._moment(alert.first_at),
-            "last_at": self._moment(alert.last_at),
+            "first_at": alert.first_at,
+            "last_at": alert.last_at,
             "detail": alert.detail,
         }
         rendered = self._composer.render(KIND, context)
         return Letter(recipient=Mailbox(delivery.recipient), rendered=rendered, stream=Stream.TRANSACTIONAL)
-
-    def _moment(self, when: datetime) -> str:
-        local = when.astimezone(self._zone)
-        return f"{local.day} {local:%B %Y at %H:%M:%S} ({self._zone.key})"

@@ -1,5 +1,7 @@
 """A browser in a reader's words: enough to recognise one's own, no more."""
 
+from newsletter_svc.web import messages
+
 BROWSERS = (
     ("Edg", "Edge"),
     ("OPR", "Opera"),
@@ -27,5 +29,5 @@ def label(user_agent: str) -> str:
     browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
     system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
     if browser is None:
-        return "an unknown program"
-    return f"{browser} on {system}" if system else browser
+        return messages.BROWSERS["unknown"]
+    return messages.BROWSERS["on_system"].format(browser=browser, system=system) if system else browser

@@ -63,6 +63,8 @@ KIT = {
     "dismiss": "Dismiss this message",
 }
 """What the frontend kit shows around the sentences. `{when}` becomes "in 5 minutes", in the publication's language."""
+BROWSERS = {"on_system": "{browser} on {system}", "unknown": "an unknown program"}
+"""How mails and the list of sessions name a browser; its own name and that of its system are the same everywhere."""
 CACHED_SECONDS = 300
 
 
