@@ -11,7 +11,7 @@ from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers import import_plans, import_writes, importing, people, subscriptions
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.csv_file import Record
-from newsletter_svc.subscribers.import_plans import Outcome, Terms, Wanted
+from newsletter_svc.subscribers.import_plans import RowOutcome, Terms, Wanted
 from newsletter_svc.subscribers.importing import NotTaken
 
 
@@ -23,7 +23,7 @@ class Added(NamedTuple):
     """What became of it."""
 
     address: Address
-    outcome: Outcome
+    outcome: RowOutcome
     must_confirm: bool
     """A mail asks the reader to say yes."""
 

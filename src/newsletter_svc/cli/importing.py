@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from newsletter_svc.subscribers.csv_file import CsvFile
-from newsletter_svc.subscribers.import_plans import Outcome, Refusal
+from newsletter_svc.subscribers.import_plans import Refusal, RowOutcome
 from newsletter_svc.subscribers.importing import Counts
 
 
@@ -43,13 +43,13 @@ def telling(file: CsvFile, *, confirmed: bool, dry_run: bool, as_json: bool) -> 
 
 def counted(counts: Counts) -> dict[str, int]:
     """Every outcome with its count, also those that there were none of."""
-    return {each.value: counts[each] for each in Outcome}
+    return {each.value: counts[each] for each in RowOutcome}
 
 
 def summary(counts: Counts, *, confirmed: bool, dry_run: bool) -> str:
     """`3 rows: 2 added, 0 changed, 0 unchanged, 0 repeated, 1 refused.`, and what that means where it is not plain."""
     said = [f"{counts.total():,} rows: {', '.join(f'{count:,} {what}' for what, count in counted(counts).items())}."]
-    if not confirmed and counts[Outcome.ADDED]:
+    if not confirmed and counts[RowOutcome.ADDED]:
         said.append(
             "Who was added is pending, and gets nothing before subscribing; --confirmed is for recorded consent."
         )

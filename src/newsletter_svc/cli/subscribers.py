@@ -32,7 +32,7 @@ from newsletter_svc.subscribers import (
 from newsletter_svc.subscribers.consents import Origin
 from newsletter_svc.subscribers.csv_file import BrokenFile, CsvFile
 from newsletter_svc.subscribers.exporting import Written
-from newsletter_svc.subscribers.import_plans import Outcome, Terms
+from newsletter_svc.subscribers.import_plans import RowOutcome, Terms
 from newsletter_svc.subscribers.models import Way
 
 _CUT_SHORT = "The database stopped this. What went in stays; import the list again, and it goes on from there."
@@ -94,7 +94,7 @@ def import_(parts: Parts, path: Path, confirmed: bool, dry_run: bool, as_json: b
             except DBAPIError as error:
                 raise click.ClickException(_CUT_SHORT) from error
         click.echo(told.ending(counts))
-    if counts[Outcome.REFUSED]:
+    if counts[RowOutcome.REFUSED]:
         raise SystemExit(1)
 
 

@@ -18,7 +18,7 @@ from newsletter_svc.subscribers.models import Subscriber, Subscription, Subscrip
 from newsletter_svc.tokens import Keyring
 
 
-class Outcome(StrEnum):
+class RowOutcome(StrEnum):
     """What became of a row; each has one."""
 
     ADDED = "added"
@@ -88,7 +88,7 @@ class Step:
     known: Known | None
     newsletter_ids: frozenset[int]
     """Those that were not left."""
-    outcome: Outcome
+    outcome: RowOutcome
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Plan:
 
     steps: list[Step] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RowOutcome] = field(default_factory=list)
 
 
 def plan(session: Session, rows: Sequence[Wanted], *, terms: Terms) -> Plan:
@@ -138,18 +138,20 @@ def _add_step(
 
 def _refuse(made: Plan, row: Wanted, reason: str) -> None:
     made.refusals.append(Refusal(row.line, row.address.text, reason))
-    made.outcomes.append(Outcome.REFUSED)
+    made.outcomes.append(RowOutcome.REFUSED)
 
 
-def _outcome(row: Wanted, known: Known | None, statuses: Iterable[SubscriptionStatus | None], terms: Terms) -> Outcome:
+def _outcome(
+    row: Wanted, known: Known | None, statuses: Iterable[SubscriptionStatus | None], terms: Terms
+) -> RowOutcome:
     if row.is_repeated:
-        return Outcome.REPEATED
+        return RowOutcome.REPEATED
     if known is None:
-        return Outcome.ADDED
+        return RowOutcome.ADDED
     aim = {SubscriptionStatus.CONFIRMED} | (set() if terms.confirmed else {SubscriptionStatus.UNCONFIRMED})
     is_done = all(status in aim for status in statuses) and (known.is_confirmed or not terms.confirmed)
     gets_name = bool(row.name) and not known.name
-    return Outcome.UNCHANGED if is_done and not gets_name else Outcome.CHANGED
+    return RowOutcome.UNCHANGED if is_done and not gets_name else RowOutcome.CHANGED
 
 
 def _suppressed(session: Session, keys: Sequence[str]) -> dict[str, str]:

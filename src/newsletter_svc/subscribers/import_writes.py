@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.db import change, insert_into
 from newsletter_svc.subscribers import consents
-from newsletter_svc.subscribers.import_plans import Outcome, Plan, Step, Terms
+from newsletter_svc.subscribers.import_plans import Plan, RowOutcome, Step, Terms
 from newsletter_svc.subscribers.models import Subscriber, Subscription, SubscriptionStatus
 
 
@@ -27,7 +27,7 @@ def carry_out(session: Session, made: Plan, *, terms: Terms) -> None:
 
 def _record_consents(session: Session, steps: Sequence[Step], ids: Mapping[str, int], terms: Terms) -> None:
     """A list that is taken in once more proves nothing new."""
-    changed = [step for step in steps if step.newsletter_ids and step.outcome is not Outcome.UNCHANGED]
+    changed = [step for step in steps if step.newsletter_ids and step.outcome is not RowOutcome.UNCHANGED]
     wishes = [(ids[step.row.address.key], step.newsletter_ids) for step in changed]
     consents.given_by_many(session, wishes, slugs=terms.newsletters, origin=terms.origin, now=terms.now)
 

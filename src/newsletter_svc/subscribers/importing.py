@@ -13,7 +13,7 @@ from newsletter_svc.mail.headers import clean
 from newsletter_svc.subscribers import addresses, import_plans, import_writes
 from newsletter_svc.subscribers.addresses import Address, BadAddress
 from newsletter_svc.subscribers.csv_file import BrokenRow, CsvFile, Record
-from newsletter_svc.subscribers.import_plans import Outcome, Refusal, Terms, Wanted
+from newsletter_svc.subscribers.import_plans import Refusal, RowOutcome, Terms, Wanted
 from newsletter_svc.subscribers.newsletters import DEFAULT_SLUG
 
 CHUNK = 1_000
@@ -22,7 +22,7 @@ LONGEST_NAME = 200
 _SHOWN = 100
 _BETWEEN_SLUGS = re.compile(r"[\s,;|]+")
 
-Counts = Counter[Outcome]
+Counts = Counter[RowOutcome]
 
 
 def import_file(
@@ -100,13 +100,13 @@ def _check_all(
         except NotTaken as reason:
             email = "" if isinstance(row, BrokenRow) else clean(row.email, limit=_SHOWN)
             refusals.append(Refusal(row.line, email, str(reason)))
-            counts[Outcome.REFUSED] += 1
+            counts[RowOutcome.REFUSED] += 1
             continue
         key = found.address.key
         is_repeated = seen.before(found.address)
         if key in wanted:
             wanted[key] = _joined(wanted[key], found)
-            counts[Outcome.REPEATED] += 1
+            counts[RowOutcome.REPEATED] += 1
         else:
             wanted[key] = found._replace(is_repeated=is_repeated)
     return list(wanted.values()), refusals

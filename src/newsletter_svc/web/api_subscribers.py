@@ -24,7 +24,7 @@ from newsletter_svc.subscribers import (
 )
 from newsletter_svc.subscribers.addresses import BadAddress, parse
 from newsletter_svc.subscribers.consents import Origin
-from newsletter_svc.subscribers.import_plans import Outcome
+from newsletter_svc.subscribers.import_plans import RowOutcome
 from newsletter_svc.subscribers.models import Subscriber, SubscriptionStatus, Way
 from newsletter_svc.subscribers.spreadsheets import table
 from newsletter_svc.web import bodies, list_models, lists, queries
@@ -36,7 +36,7 @@ api_subscribers = Blueprint("api_subscribers", __name__, url_prefix="/api")
 
 READ = "subscribers:read"
 WRITE = "subscribers:write"
-OUTCOMES = tuple(each.value for each in Outcome)
+OUTCOMES = tuple(each.value for each in RowOutcome)
 FILE_NAME = "subscribers.csv"
 
 
@@ -88,7 +88,7 @@ def add() -> tuple[Response, int]:
         entry = _as_json(listing.entry(session, subscriber))
     service.wake()
     answer = jsonify({"outcome": added.outcome, "asked": added.must_confirm, "subscriber": entry})
-    return answer, 201 if added.outcome is Outcome.ADDED else 200
+    return answer, 201 if added.outcome is RowOutcome.ADDED else 200
 
 
 @api_subscribers.get("/subscribers/<subscriber_id>")

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from newsletter_svc.delivery.models import Scope
-from newsletter_svc.subscribers.import_plans import Outcome
+from newsletter_svc.subscribers.import_plans import RowOutcome
 from newsletter_svc.subscribers.models import SubscriptionStatus
 from newsletter_svc.web.answers import Answer
 from newsletter_svc.web.bodies import CONFIG, Name, Slug
@@ -95,7 +95,7 @@ class Subscribers(Answer):
 class Added(Answer):
     """What became of it."""
 
-    outcome: Outcome
+    outcome: RowOutcome
     asked: bool
     """Whether a mail asks the reader for consent."""
     subscriber: Subscriber
