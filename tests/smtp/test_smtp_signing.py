@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask_mail import Message
 
-from newsletter_svc import alerts
+from newsletter_svc import alerts, cores
 from newsletter_svc.alerts import Cause
 from newsletter_svc.app import create_app
 from newsletter_svc.auth.models import Door
@@ -18,7 +18,7 @@ from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.web.state import EXTENSION
-from tests.factories import ask_for_link
+from tests.factories import ask_for_link, fill, send_now
 from tests.fakes.smtp import Sink
 from tests.signing import DOMAIN, SELECTOR, is_valid, key_file
 from tests.wire import check_wire
@@ -60,6 +60,22 @@ def test_sign_in_mail_confirmations_and_alerts_arrive_signed(sink: Sink, app: Fl
     for mail in received:
         assert is_valid(mail.raw)
         check_wire(mail.raw)
+
+
+@pytest.mark.parametrize("signs_by_itself", [True, False])
+def test_each_reader_of_a_digest_gets_it_signed(sink: Sink, app: Flask, signs_by_itself: bool) -> None:
+    service: Parts = app.extensions[EXTENSION]
+    # A process that has more than one processor to itself has others sign for it.
+    processes = cores.usable() if signs_by_itself else 1
+    bulk = replace(service.bulk, settings=replace(service.settings, mail_processes=processes))
+    fill(service.database, "The quiet budget", "Grüße", readers=40)
+    assert send_now(service).recipients == 40
+    assert bulk.send_due().handled == 40
+    received = sink.wait_for(40)
+    assert len({mail.recipients[0] for mail in received}) == 40
+    for mail in received:
+        assert is_valid(mail.raw)
+        assert mail.raw.count(b"DKIM-Signature: ") == 1
 
 
 def test_mail_of_the_application_itself_arrives_signed(sink: Sink, app: Flask) -> None:

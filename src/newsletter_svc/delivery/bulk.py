@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import structlog
@@ -77,15 +77,21 @@ class BulkLane:
             return driver.run(lambda: self._carry(books, pool))
 
     def _signing_pool(self) -> AbstractContextManager[SigningPool | None]:
-        """This process's share of the processors that sign."""
-        if self.signer is None:
+        """This process's share of the processors that sign; none where that is its own, which then signs by itself."""
+        share = cores.usable() // self.settings.mail_processes
+        if self.signer is None or share <= 1:
             return nullcontext()
-        return SigningPool(self.signer, processes=max(1, cores.usable() // self.settings.mail_processes))
+        return SigningPool(self.signer, processes=share)
+
+    def _composing(self, pool: SigningPool | None) -> Callable[[Item], Packed]:
+        if self.signer is None:
+            return self._pack
+        return self._pack_and_hash if pool else partial(self._pack_and_sign, self.signer)
 
     async def _carry(self, books: Books, pool: SigningPool | None) -> Round:
         keeper = Keeper(
             books,
-            self._pack if self.signer is None else self._pack_and_hash,
+            self._composing(pool),
             settings=self.settings,
             is_stopping=self.stopping.is_set,
             signer=self.signer,
@@ -148,6 +154,10 @@ class BulkLane:
             recipient=copy.recipient, message_id=delivery.message_id, date=item.claim.at, values=copy.values
         )
         return Packed(self._parcel(item, content), body_hash)
+
+    def _pack_and_sign(self, signer: Signer, item: Item) -> Packed:
+        parcel, body_hash = self._pack_and_hash(item)
+        return Packed(parcel._replace(content=signer.sign(parcel.content, now=item.claim.at, body_hash=body_hash)))
 
     @cached_property
     def _sender_of(self) -> Callable[[int], bytes]:

@@ -45,9 +45,12 @@ class Signer:
         self.private_key = private_key
         self._tags = f"v=1; a=rsa-sha256; c=relaxed/relaxed; d={domain}; s={selector};".encode("ascii")
 
-    def sign(self, content: bytes, *, now: datetime) -> bytes:
-        """Return the mail with its signature above it. `content` is finished: any change after this breaks it."""
-        unsigned = self.prepare(content, now=now)
+    def sign(self, content: bytes, *, now: datetime, body_hash: bytes | None = None) -> bytes:
+        """Return the mail with its signature above it. `content` is finished: any change after this breaks it.
+
+        Whoever knows the SHA-256 of the relaxed body passes it as `body_hash`.
+        """
+        unsigned = self.prepare(content, now=now, body_hash=body_hash)
         return self.header(unsigned, sign(self._key, unsigned.signed_octets)) + content
 
     def prepare(self, content: bytes, *, now: datetime, body_hash: bytes | None = None) -> Unsigned:
