@@ -342,6 +342,19 @@ def test_changes_are_exported_and_purged(reader: FlaskClient, inbox: Inbox, part
     assert purging.purge(parts.database, settings, now=now + timedelta(days=9))["address_changes"] == 1
 
 
+def test_the_export_does_not_tell_who_is_at_an_address(reader: FlaskClient, inbox: Inbox, parts: Parts) -> None:
+    with parts.database.transaction() as session:
+        make_reader(session, "grace@example.org", now=utcnow())
+    before = reader.get("/me/export").get_json()
+    want(reader, "grace@example.org")
+    want(reader, "free@example.org")
+    found = reader.get("/me/export").get_json()
+    taken, free = found["address_changes"]
+    assert taken.keys() == free.keys()
+    assert [name for name in taken if taken[name] != free[name]] == ["asked_at", "new_email"]
+    assert (found["mails"], found["events"]) == (before["mails"], before["events"])
+
+
 def test_who_is_erased_is_forgotten_at_both_addresses(reader: FlaskClient, inbox: Inbox, parts: Parts) -> None:
     moved(reader, inbox)
     with parts.database.transaction() as session:

@@ -26,6 +26,8 @@ from newsletter_svc.subscribers.models import AddressChange, Subscriber
 from newsletter_svc.tokens import Keyring, fingerprint
 
 UNDO = timedelta(days=7)
+SUBJECT = "address:"
+"""What lines of the audit trail are about begins with this; the change's id follows."""
 _WAITING = (Status.PENDING, Status.RETRY)
 
 
@@ -219,5 +221,5 @@ def _note(
     peer: str | None,
     now: datetime,
 ) -> None:
-    subject = f"address:{change_id}"
+    subject = f"{SUBJECT}{change_id}"
     audit.record(session, event, reason=reason, subscriber_id=subscriber_id, subject=subject, peer=peer, now=now)

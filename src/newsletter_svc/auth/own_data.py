@@ -8,6 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter_svc import audit
+from newsletter_svc.audit import Event, SecurityEvent
+from newsletter_svc.auth import address_changes
+from newsletter_svc.auth.address_changes import Kind
 from newsletter_svc.auth.models import BrowserSession, MagicLink
 from newsletter_svc.delivery.models import Bounce, Delivery, Suppression
 from newsletter_svc.subscribers import consents
@@ -140,7 +143,11 @@ class OwnData:
 
 
 def collect(session: Session, subscriber: Subscriber) -> OwnData:
-    """All that is on record about this subscriber, the oldest first. Secrets and their hashes are no data of theirs."""
+    """All that is on record about this subscriber, the oldest first. Secrets and their hashes are no data of theirs.
+
+    Nor is what became of a mail to an address that they only asked to move to: it tells who else is a reader. That they
+    asked stands in `address_changes`.
+    """
     return OwnData(
         id=subscriber.public_id,
         email=subscriber.email,
@@ -158,9 +165,7 @@ def collect(session: Session, subscriber: Subscriber) -> OwnData:
         mails=_mails(session, subscriber.id),
         bounces=_bounces(session, subscriber.email_key),
         suppressed=_suppression(session, subscriber.email_key),
-        events=[
-            Happened(event.at, event.event, event.reason, event.peer) for event in audit.trail(session, subscriber.id)
-        ],
+        events=_events(session, subscriber.id),
     )
 
 
@@ -239,11 +244,25 @@ def _links(session: Session, subscriber_id: int) -> list[LinkAsked]:
 
 
 def _mails(session: Session, subscriber_id: int) -> list[Mail]:
-    mine = select(Delivery).where(Delivery.subscriber_id == subscriber_id).order_by(Delivery.id)
+    mine = select(Delivery).where(Delivery.subscriber_id == subscriber_id, Delivery.kind != Kind.CONFIRM_ADDRESS)
     return [
         Mail(each.kind, each.recipient, each.message_id, each.status, each.reason, each.created_at, each.finished_at)
-        for each in session.scalars(mine)
+        for each in session.scalars(mine.order_by(Delivery.id))
     ]
+
+
+def _events(session: Session, subscriber_id: int) -> list[Happened]:
+    return [
+        Happened(each.at, each.event, each.reason, each.peer)
+        for each in audit.trail(session, subscriber_id)
+        if not _is_of_asking_to_move(each)
+    ]
+
+
+def _is_of_asking_to_move(event: SecurityEvent) -> bool:
+    if event.event == Event.WITHHELD:
+        return (event.subject or "").startswith(address_changes.SUBJECT)
+    return event.reason == Kind.CONFIRM_ADDRESS
 
 
 def _bounces(session: Session, email_key: str) -> list[Returned]:
