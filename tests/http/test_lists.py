@@ -112,6 +112,12 @@ def test_a_page_can_be_narrowed_and_one_be_looked_up(ask: Ask, readers: None, da
     assert ask("GET", "/api/subscribers/%00").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/api/subscribers", "/api/suppressions"])
+def test_a_page_after_more_than_there_can_be_is_empty(ask: Ask, readers: None, path: str) -> None:
+    answer = ask("GET", path, query_string={"after": "9" * 18})
+    assert (answer.status_code, answer.get_json()["next"]) == (200, None)
+
+
 @pytest.mark.parametrize(
     "query",
     ["limit=0", "limit=1001", "limit=x", "after=-1", "after=" + "9" * 19, "email=x", "status=gone", "newsletter=none"],

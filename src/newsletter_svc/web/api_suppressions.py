@@ -23,7 +23,6 @@ READ = "suppressions:read"
 WRITE = "suppressions:write"
 OUTCOMES = tuple(each.value for each in Outcome)
 FILE_NAME = "suppressions.csv"
-MOST_ID = 2**31 - 1
 
 
 @api_suppressions.get("/suppressions")
@@ -36,7 +35,7 @@ def show_list() -> Response:
             only = suppressions.find(session, key)
             found = [only] if only is not None and only.id > after else []
         else:
-            found = list(suppressions.listed(session, after=min(after, MOST_ID), limit=limit + 1))
+            found = list(suppressions.listed(session, after=after, limit=limit + 1))
     following = str(found[limit - 1].id) if len(found) > limit else None
     return jsonify({"suppressions": [_as_json(each) for each in found[:limit]], "next": following})
 
@@ -99,7 +98,7 @@ def hand_out_list() -> Response:
 
 
 def _suppression(session: Session, suppression_id: int) -> Suppression:
-    found = session.get(Suppression, suppression_id) if suppression_id <= MOST_ID else None
+    found = session.get(Suppression, suppression_id) if suppression_id <= queries.MOST_ID else None
     return found or abort(404)
 
 

@@ -13,6 +13,8 @@ MOST = 1_000
 """Rows of one page."""
 USUAL = 100
 _LONGEST_NUMBER = 18
+MOST_ID = 2**31 - 1
+"""What fits into a key of ours; PostgreSQL compares it with nothing larger."""
 W = TypeVar("W", bound=StrEnum)
 
 
@@ -34,7 +36,7 @@ def limit() -> int:
 
 def after() -> int:
     """Where a page begins: what the page before named as `next`."""
-    return _number("after", 0)
+    return min(_number("after", 0), MOST_ID)
 
 
 def email_key() -> str | None:
