@@ -55,7 +55,7 @@ def test_what_is_no_zone_is_refused(session: Session, reader: int, zone: str) ->
         choices.set_time(session, reader, send_hour=7, timezone=zone)
 
 
-@pytest.mark.parametrize("language", ["", "klingon", "en-XX-YY-ZZ", "e" * 5_000, "de\0"])
+@pytest.mark.parametrize("language", ["", "klingon", "en-XX-YY-ZZ", "e" * 5_000, "de\0", "en@" + "x" * 40])
 def test_what_is_no_language_is_refused(session: Session, reader: int, language: str) -> None:
     with pytest.raises(BadChoice, match="is no language; write en-GB, de or ar"):
         choices.set_language(session, reader, language)

@@ -3,6 +3,7 @@
 Which frequencies there are depends on the editions of a newsletter, so whoever asks says what is `offered`.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers.models import Rhythm, Subscriber, Subscription
 
 LONGEST_PAUSE_WEEKS = 52
+_TAG = re.compile(r"[A-Za-z0-9-]{2,35}")
 
 
 class BadChoice(NewsletterError):
@@ -128,7 +130,12 @@ def _subscription(session: Session, subscriber_id: int, newsletter_id: int) -> S
 
 
 def _language(text: str) -> str:
+    tag = text.strip().replace("_", "-")
     try:
-        return str(Locale.parse(text.strip().replace("_", "-"), sep="-")).replace("_", "-")
-    except (UnknownLocaleError, ValueError) as error:
-        raise BadChoice("language", f"{text[:35]!r} is no language; write en-GB, de or ar.") from error
+        # A modifier, which Babel takes at any length (`en@euro`), is no part of a language that a page can name.
+        found = str(Locale.parse(tag, sep="-")) if _TAG.fullmatch(tag) else None
+    except (UnknownLocaleError, ValueError):
+        found = None
+    if found is None:
+        raise BadChoice("language", f"{text[:35]!r} is no language; write en-GB, de or ar.")
+    return found.replace("_", "-")
