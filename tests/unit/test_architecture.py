@@ -1,10 +1,12 @@
 """The house: which module may import which, where Flask may stand, and who commits."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import newsletter_svc
+from newsletter_svc import errors
 
 PACKAGE = Path(newsletter_svc.__file__).parent
 
@@ -118,3 +120,10 @@ def test_only_the_database_module_commits() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr == "commit" and path != Path("db.py")
     ] == []
+
+
+def test_the_picture_of_the_errors_shows_each_of_them() -> None:
+    classes = (node for _, tree in sources() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    named = {node.name for node in classes if [ast.unparse(base) for base in node.bases] == ["NewsletterError"]}
+    assert len(named) > 40
+    assert {name for name in named if not re.search(rf"\b{name}\b", errors.__doc__ or "")} == set()
