@@ -20,7 +20,7 @@ from newsletter_svc.clock import utcnow
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.web.cookies import Cookie
-from newsletter_svc.web.operations import Tag
+from newsletter_svc.web.operations.operation import Tag
 from tests import junk
 from tests.conftest import KEY
 from tests.doors import link_for, sign_in

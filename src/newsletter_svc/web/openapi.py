@@ -14,14 +14,12 @@ from werkzeug.routing import Rule
 
 from newsletter_svc.web import answers, cookies, forgery
 from newsletter_svc.web.cookies import Cookie
-from newsletter_svc.web.list_operations import LIST_OPERATIONS
-from newsletter_svc.web.operations import OPERATIONS, Ending, Form, Guard, Operation, Raw
+from newsletter_svc.web.operations import OPERATIONS
+from newsletter_svc.web.operations.operation import Ending, Form, Guard, Operation, Raw
 from newsletter_svc.web.state import parts
 
 openapi = Blueprint("openapi", __name__)
 
-DESCRIBED = {**OPERATIONS, **LIST_OPERATIONS}
-"""Every public operation by the name of its route."""
 JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PROBLEM = "application/problem+json"
@@ -81,7 +79,7 @@ def document() -> dict[str, Any]:
 def _paths() -> dict[str, dict[str, Any]]:
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(current_app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        operation = DESCRIBED.get(rule.endpoint)
+        operation = OPERATIONS.get(rule.endpoint)
         if operation is not None:
             described = _operation(rule, operation)
             path = paths.setdefault(PLACE.sub(r"{\g<name>}", rule.rule), {})
@@ -182,8 +180,8 @@ def _schemas() -> dict[str, Any]:
 @cache
 def _models() -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
     """Of every model in the table: how to refer to it, and the schemas that stand behind that."""
-    read = {operation.reads for operation in DESCRIBED.values() if isinstance(operation.reads, type)}
-    said = {ending.json for operation in DESCRIBED.values() for ending in operation.endings.values() if ending.json}
+    read = {operation.reads for operation in OPERATIONS.values() if isinstance(operation.reads, type)}
+    said = {ending.json for operation in OPERATIONS.values() for ending in operation.endings.values() if ending.json}
     models = sorted(read | said | {answers.ProblemDetails}, key=lambda model: model.__name__)
     references, schemas = models_json_schema([(model, "validation") for model in models], ref_template=COMPONENT)
     return {model: references[model, "validation"] for model in models}, schemas["$defs"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from newsletter_svc.web import list_models, lists
-from newsletter_svc.web.operations import Ending, Guard, Operation, Raw, Tag
+from newsletter_svc.web.operations.operation import Ending, Guard, Operation, Raw, Tag
 
 _KEY = frozenset({401, 403, 503})
 _READS = _KEY | {400, 413, 415, 422}
@@ -19,7 +19,7 @@ _REPORT = (
 )
 _TAKEN = {200: Ending(_REPORT, kind=lists.NDJSON)}
 
-LIST_OPERATIONS: Mapping[str, Operation] = {
+LISTS: Mapping[str, Operation] = {
     "api_subscribers.show_list": Operation(
         Tag.OPERATORS,
         "The subscribers, whatever their standing, a page at a time",
