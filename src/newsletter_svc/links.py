@@ -55,7 +55,10 @@ class Links:
         return self.absolute(f"/digests/feed.atom{_query(newsletter=slug, page=page if page > 1 else None)}")
 
     def unsubscribe(self, *, subscriber_id: int, newsletter_id: int) -> str:
-        """Good for years, for this one newsletter, and for nothing else (RFC 8058 3.1 wants it to stand alone)."""
+        """Good for years, and for this one newsletter (RFC 8058 3.1 wants it to stand alone).
+
+        Its page leads on to the preferences, whose link stands in the same mails.
+        """
         return f"{self._base}/unsubscribe/{self._unsubscribe_token((subscriber_id, newsletter_id))}"
 
     def preferences(self, subscriber_id: int) -> str:
