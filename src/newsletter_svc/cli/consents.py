@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from newsletter_svc.auth import own_data
-from newsletter_svc.auth.own_data import Agreement
+from newsletter_svc.auth.own_records import Agreement
 from newsletter_svc.cli.options import json_option
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.parts import Parts

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from newsletter_svc.auth.own_data import Agreement, Happened, LinkAsked, Mail, Moved, Returned, SignIn, Standing
+from newsletter_svc.auth.own_records import Agreement, Happened, LinkAsked, Mail, Moved, Returned, SignIn, Standing
 from newsletter_svc.digests.proofs import Proof
 from newsletter_svc.digests.runs import Run
 from newsletter_svc.subscribers.models import Rhythm
