@@ -13,7 +13,8 @@ import click
 from newsletter_svc.cli.crews import STOP_SECONDS, work_of
 from newsletter_svc.cli.program import Program, with_parts
 from newsletter_svc.delivery.models import Lane
-from newsletter_svc.jobs.crew import Crew, at_end_of
+from newsletter_svc.jobs.crew import Crew
+from newsletter_svc.jobs.forks import at_end_of
 from newsletter_svc.parts import Parts
 
 

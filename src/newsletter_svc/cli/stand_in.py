@@ -12,7 +12,7 @@ from sqlalchemy import select
 from newsletter_svc.billing.models import Customer
 from newsletter_svc.cli.program import with_parts
 from newsletter_svc.cli.running import told_to_stop
-from newsletter_svc.jobs.crew import at_end_of
+from newsletter_svc.jobs.forks import at_end_of
 from newsletter_svc.parts import Parts
 
 

@@ -7,20 +7,18 @@ imported is shared by all, so another sender costs some milliseconds.
 import contextlib
 import gc
 import os
-import selectors
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from math import inf
 from time import monotonic
-from types import FrameType
 from typing import NamedTuple
 
 import structlog
 
 from newsletter_svc.delivery.models import Lane
+from newsletter_svc.jobs import bells
+from newsletter_svc.jobs.forks import forked, told_to_end
 from newsletter_svc.jobs.process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from newsletter_svc.mail.bulk import driver
 
@@ -71,7 +69,7 @@ class Crew:
         driver.prepare()
         # What is here stays: the collector must not write to pages that all of them share.
         gc.freeze()
-        with _bell(orders) as bell:
+        with bells.ready(orders) as bell:
             while not bell.is_told:
                 self._fill()
                 bell.wait(min((place.free_at for place in self._missing), default=inf) - monotonic())
@@ -102,7 +100,7 @@ class Crew:
         self._missing.append(Place(now + pause, lane))
         self._pauses[lane] = min(max(FIRST_PAUSE_SECONDS, 2 * pause), LONGEST_PAUSE_SECONDS)
 
-    def _disband(self, bell: "_Bell") -> bool:
+    def _disband(self, bell: bells.Bell) -> bool:
         """Let what is in flight end, and wait for it."""
         os.close(self._hold)
         os.close(self._told)
@@ -119,7 +117,7 @@ class Crew:
     def _fork(self, lane: Lane) -> int:
         def work() -> bool:
             os.close(self._hold)
-            return self._work(lane, _told_to_end(self._told))
+            return self._work(lane, told_to_end(self._told))
 
         return forked(work)
 
@@ -169,95 +167,3 @@ class Reserve:
             process_id, status = os.waitpid(self._process_id, options)
             self._code = os.waitstatus_to_exitcode(status) if process_id else None
         return self._code
-
-
-def forked(work: Callable[[], bool]) -> int:
-    """Return the id of a new process that does this work, and ends with it: exit code 0 where it returned True."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    process_id = os.fork()
-    if process_id:
-        return process_id
-    code = 1
-    try:
-        code = 0 if work() else 1
-    except Exception as error:
-        # The class only: the text of a database error quotes rows, and rows hold addresses.
-        log.error("sender_failed", error=type(error).__name__)
-    finally:
-        # Nothing of what its parent still has to do at its end, and no way back into the parent's code.
-        os._exit(code)
-
-
-def _told_to_end(pipe: int) -> threading.Event:
-    """An event for a sender that was just forked: SIGTERM, or the end of the pipe that its keeper holds."""
-    told = threading.Event()
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
-    at_end_of(pipe, told.set)
-    return told
-
-
-def at_end_of(pipe: int, then: Callable[[], None]) -> None:
-    """Wait in a thread for the end of this pipe, whose other end the parent holds however that one ends."""
-
-    def wait() -> None:
-        # Not through `sys.stdin`: a thread that waits inside it makes the interpreter fail when it ends.
-        while os.read(pipe, 1):
-            pass
-        then()
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
-
-
-class _Bell:
-    """Rings for signals, and at the end of the orders."""
-
-    def __init__(self, orders: int | None) -> None:
-        self.is_told = False
-        self._rung, self.ring = os.pipe()
-        os.set_blocking(self.ring, False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._rung, selectors.EVENT_READ)
-        if orders is not None:
-            self._selector.register(orders, selectors.EVENT_READ)
-
-    def wait(self, seconds: float) -> None:
-        """Return when it rings, or after so many seconds, which may be infinite."""
-        for key, _ in self._selector.select(None if seconds == inf else max(0.0, seconds)):
-            if not os.read(key.fd, 64):
-                self._selector.unregister(key.fd)
-                self.is_told = True
-
-    def tell(self, _number: int, _frame: FrameType | None) -> None:
-        self.is_told = True
-
-    def close(self) -> None:
-        self._selector.close()
-        os.close(self._rung)
-        os.close(self.ring)
-
-
-@contextmanager
-def _bell(orders: int | None) -> Iterator[_Bell]:
-    """A bell, and this process's signals as they were before at the end."""
-    bell = _Bell(orders)
-    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]
-    before = [signal.getsignal(number) for number in numbers]
-    for number, handler in zip(numbers, before, strict=True):
-        if handler != signal.SIG_IGN:
-            signal.signal(number, _nothing if number == signal.SIGCHLD else bell.tell)
-    signal.set_wakeup_fd(bell.ring)
-    try:
-        yield bell
-    finally:
-        signal.set_wakeup_fd(-1)
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-        bell.close()
-
-
-def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """A signal with a handler, even with this one, ends waiting."""
