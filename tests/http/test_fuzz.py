@@ -30,9 +30,9 @@ from tests.junk import JSON, Request
 
 SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much)
 """All examples of a test share one database on purpose: what one of them did must not break the next."""
-SHORT = how(max_examples=20, derandomize=True, database=None, suppress_health_check=SHARED)
+SHORT = how(max_examples=8, derandomize=True, database=None, suppress_health_check=SHARED)
 LONG = how(max_examples=2_000, database=None, suppress_health_check=SHARED)
-BYTES_SHORT = how(SHORT, max_examples=400)
+BYTES_SHORT = how(SHORT, max_examples=200)
 BYTES_LONG = how(LONG, max_examples=20_000)
 
 

@@ -86,7 +86,9 @@ def test_purge_says_what_it_did(parts: Parts) -> None:
     assert run(parts, "purge").stdout.splitlines() == [
         "Unconfirmed signups: 1",
         "Magic links: 0",
+        "Address changes: 0",
         "Sessions: 0",
+        "Consents: 0",
         "Security events: 0",
         "Bounces: 0",
         "Rate counters: 0",
