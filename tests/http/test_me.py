@@ -1,5 +1,6 @@
 """`/me`: a reader's own data over a session: seen, changed, taken along, erased."""
 
+import re
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from newsletter_svc.subscribers import newsletters, people
 from newsletter_svc.subscribers.addresses import parse
 from newsletter_svc.subscribers.models import Subscription
 from newsletter_svc.tokens import Purpose
-from tests.doors import AS_PROGRAM, FOREIGN, is_signed_in, link_for, sign_in, stranger_to
+from tests.doors import AS_PROGRAM, FOREIGN, csrf_of, is_signed_in, link_for, sign_in, stranger_to
 from tests.inbox import Inbox
+from tests.markup import assert_sound
 
 OWN = {"Origin": "http://127.0.0.1:8000"}
 
@@ -150,6 +152,29 @@ def test_erasing_signs_out_everywhere_and_leaves_no_trace(client: FlaskClient, i
         assert last is not None
         assert (last.event, last.reason, last.subscriber_id, last.peer) == ("erased", "reader", None, None)
     assert client.delete("/me", headers=OWN).status_code == 401
+
+
+def test_the_account_page_leads_to_the_choices_to_another_address_and_out_for_good(
+    client: FlaskClient, inbox: Inbox
+) -> None:
+    subscribe(client, inbox)
+    page = client.get("/account")
+    assert_sound(page.text)
+    choices = re.search(r'href="([^"]+/preferences/[^"]+)"', page.text)
+    assert choices is not None
+    assert client.get(choices.group(1)).status_code == 200
+    field = {"csrf": csrf_of(page)}
+    asked = client.post("/me/email", data={**field, "email": "ada@new.example"})
+    assert (asked.status_code, inbox.newest().message["To"]) == (202, "ada@new.example")
+
+    assert client.post("/account/erase", headers=FOREIGN).status_code == 403
+    assert is_signed_in(client)
+    gone = client.post("/account/erase", data=field)
+    assert_sound(gone.text)
+    assert "Your account is erased" in gone.text
+    assert client.get_cookie("session") is None
+    assert client.get(choices.group(1)).status_code == 404
+    assert client.post("/account/erase", data=field).status_code == 401
 
 
 def test_the_link_of_who_was_erased_is_gone_also_for_the_browser_that_used_it(

@@ -155,7 +155,7 @@ def test_leaving_takes_effect_whatever_the_limits_say_of_the_mail_to_join(
     [
         ({"newsletters": ["nowhere"]}, "newsletters"),
         ({"frequencies": {"nowhere": "daily"}}, "newsletters"),
-        ({"frequencies": {"harbour": "hourly"}}, "frequency"),
+        ({"frequencies": {"harbour": "hourly"}}, "frequencies"),
         ({"frequencies": {"weekend": None}}, "frequencies"),
         ({"frequencies": ["harbour=daily"]}, "frequencies"),
         ({"send_hour": 24}, "send_hour"),
@@ -163,8 +163,8 @@ def test_leaving_takes_effect_whatever_the_limits_say_of_the_mail_to_join(
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"timezone": "x" * 65}, "timezone"),
         ({"language": "Klingon!"}, "language"),
-        ({"pause_weeks": 53}, "weeks"),
-        ({"pause_weeks": -1}, "weeks"),
+        ({"pause_weeks": 53}, "pause_weeks"),
+        ({"pause_weeks": -1}, "pause_weeks"),
     ],
 )
 def test_a_choice_that_cannot_be_changes_nothing(

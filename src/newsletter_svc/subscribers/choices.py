@@ -20,7 +20,7 @@ _TAG = re.compile(r"[A-Za-z0-9-]{2,35}")
 
 
 class BadChoice(NewsletterError):
-    """Something that cannot be chosen; `field` is its name, and the text says why."""
+    """Something that cannot be chosen; `field` is what requests call it, and the text says why."""
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(detail)
@@ -97,7 +97,7 @@ def set_frequency(
     """Get the issues of this rhythm that are made from now on. Raises BadChoice, NotSubscribed."""
     if frequency is not None and frequency not in offered:
         there_are = " or ".join(offered) or "none to choose from"
-        raise BadChoice("frequency", f"{frequency[:20]!r} is no frequency of this newsletter; there is {there_are}.")
+        raise BadChoice("frequencies", f"{frequency[:20]!r} is no frequency of this newsletter; there is {there_are}.")
     subscription = _subscription(session, subscriber_id, newsletter_id)
     subscription.frequency = None if frequency is None else Rhythm(frequency)
     session.flush()
@@ -109,7 +109,7 @@ def pause(session: Session, subscriber_id: int, newsletter_id: int, *, weeks: in
     What is skipped does not come later: those issues are for others.
     """
     if not 1 <= weeks <= LONGEST_PAUSE_WEEKS:
-        raise BadChoice("weeks", f"A pause lasts 1 to {LONGEST_PAUSE_WEEKS} weeks, not {weeks}.")
+        raise BadChoice("pause_weeks", f"A pause lasts 1 to {LONGEST_PAUSE_WEEKS} weeks, not {weeks}.")
     subscription = _subscription(session, subscriber_id, newsletter_id)
     subscription.paused_until = now + timedelta(weeks=weeks)
     session.flush()

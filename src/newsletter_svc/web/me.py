@@ -63,13 +63,18 @@ def move() -> Response:
 def erase() -> Response:
     """Forget this reader for good, and sign them out everywhere."""
     forgery.check_own_request()
+    response = Response(status=204)
+    forget(response)
+    return response
+
+
+def forget(response: Response) -> None:
+    """Erase who makes this request, and take the cookie away with the answer. 401 for nobody."""
     service = parts()
     with service.database.transaction() as session:
         subscriber_id = reader(session).subscriber.id
         erasing.erase(session, subscriber_id, by=erasing.By.READER, keyring=service.keyring, now=utcnow())
-    response = Response(status=204)
     cookies.remove(response, Cookie.SESSION)
-    return response
 
 
 @me.get("/me/export")

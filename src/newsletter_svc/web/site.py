@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc.articles import store
 from newsletter_svc.subscribers import subscriptions
-from newsletter_svc.web import forgery, frames, protection, sessions
+from newsletter_svc.web import forgery, frames, me, protection, sessions
 from newsletter_svc.web.state import parts
 
 FRONT_PAGE_STORIES = 13
@@ -69,7 +69,7 @@ def sign_up() -> str:
 
 @site.get("/account")
 def account() -> WerkzeugResponse | str:
-    """Who is signed in, what they get, and their billing."""
+    """Who is signed in, what they get, their billing, and the ways to change or end all that."""
     with parts().database.reading() as session:
         found = sessions.signed_in(session)
         if found is None:
@@ -81,6 +81,7 @@ def account() -> WerkzeugResponse | str:
             "site/account.html",
             newsletters=[newsletter.title for newsletter in subscribed],
             public_id=found.subscriber.public_id,
+            preferences_url=parts().links.preferences(found.subscriber.id),
             **frames.frame(session),
         )
 
@@ -91,6 +92,15 @@ def sign_out() -> Response:
     forgery.check_own_request()
     response = make_response(redirect(url_for("site.front_page"), 303))
     sessions.sign_out(response)
+    return response
+
+
+@site.post("/account/erase")
+def erase() -> Response:
+    """What `DELETE /me` does, for a form. Raises ForgedRequest."""
+    forgery.check_own_request()
+    response = make_response(render_template("pages/erased.html"))
+    me.forget(response)
     return response
 
 
