@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, select, update
@@ -76,29 +77,16 @@ def ask(
 ) -> None:
     """Owe the new address the mail with its link. Whatever stands in the way, the statements are the same."""
     withheld = _reason_against(session, wish, may_send=may_send)
-    change_id, subscriber = uuid4().hex, wish.subscriber
     expires_at = now if withheld else now + lifetime
-    nonces = {step: address_links.nonce(keyring, change_id, step, key_id=keyring.newest) for step in Step}
-    values = {
-        "id": change_id,
-        "key_id": keyring.newest,
-        "nonce_hash": fingerprint(nonces[Step.PROVE]),
-        "undo_hash": fingerprint(nonces[Step.UNDO]),
-        "subscriber_id": subscriber.id,
-        "session_id": wish.session_id,
-        "old_email": subscriber.email,
-        "new_email": wish.address.text,
-        "asked_from": wish.asked_from,
-        "asked_at": now,
-        "expires_at": expires_at,
-    }
-    insert_row(session, AddressChange, values)
+    change = _new_change(wish, keyring=keyring, now=now, expires_at=expires_at)
+    change_id, subscriber_id = change["id"], wish.subscriber.id
+    insert_row(session, AddressChange, change)
     ledger.enqueue(
         session,
         key=f"{Kind.CONFIRM_ADDRESS}:{change_id}",
         kind=Kind.CONFIRM_ADDRESS,
         recipient=wish.address.text,
-        subscriber_id=subscriber.id,
+        subscriber_id=subscriber_id,
         subject_id=change_id,
         message_domain=message_domain,
         now=now,
@@ -106,7 +94,7 @@ def ask(
         withheld=withheld,
     )
     event, reason = (Event.WITHHELD, withheld) if withheld else (Event.ASKED, Kind.CONFIRM_ADDRESS)
-    _note(session, event, subscriber.id, change_id, reason=reason, peer=wish.peer, now=now)
+    _note(session, event, subscriber_id, change_id, reason=reason, peer=wish.peer, now=now)
 
 
 def move(
@@ -158,6 +146,24 @@ def purge(session: Session, *, keep: timedelta, now: datetime) -> int:
     """Forget the changes that nobody can do or undo any more; how many."""
     is_over = AddressChange.undo_until.is_(None) | (AddressChange.undo_until < now)
     return delete_where(session, AddressChange, AddressChange.expires_at < now - keep, is_over)
+
+
+def _new_change(wish: Wish, *, keyring: Keyring, now: datetime, expires_at: datetime) -> dict[str, Any]:
+    change_id = uuid4().hex
+    nonces = {step: address_links.nonce(keyring, change_id, step, key_id=keyring.newest) for step in Step}
+    return {
+        "id": change_id,
+        "key_id": keyring.newest,
+        "nonce_hash": fingerprint(nonces[Step.PROVE]),
+        "undo_hash": fingerprint(nonces[Step.UNDO]),
+        "subscriber_id": wish.subscriber.id,
+        "session_id": wish.session_id,
+        "old_email": wish.subscriber.email,
+        "new_email": wish.address.text,
+        "asked_from": wish.asked_from,
+        "asked_at": now,
+        "expires_at": expires_at,
+    }
 
 
 def _reason_against(session: Session, wish: Wish, *, may_send: bool) -> Withheld | None:
