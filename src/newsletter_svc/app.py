@@ -22,7 +22,7 @@ from newsletter_svc.delivery import notices
 from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.claims import Claims
 from newsletter_svc.delivery.ledger import StillWanted
-from newsletter_svc.delivery.sender import Sender
+from newsletter_svc.delivery.sender import Sender, WriteLetter
 from newsletter_svc.digests import content as digest_content
 from newsletter_svc.digests import recipients as digest_recipients
 from newsletter_svc.digests.letter import DigestLetters
@@ -62,30 +62,15 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
     keyring = Keyring(settings.secret_keys, environment=settings.env)
     links = Links(settings, keyring)
     composer = _tried_composer(settings)
-    link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
-    alert_letters = notices.AlertLetters(composer)
-    wanted: dict[str, StillWanted] = {
-        **dict.fromkeys(Kind, auth_letters.still_wanted),
-        **dict.fromkeys(AddressKind, address_letters.still_wanted),
-        digest_content.KIND: digest_recipients.still_wanted,
-    }
-    claims = Claims(database, settings, wanted)
+    claims = Claims(database, settings, _still_wanted())
     sender = Sender(
         claims=claims,
         transport=mail,
         composer=composer,
         keyring=keyring,
         settings=settings,
-        letters={
-            **dict.fromkeys(Kind, link_letters),
-            **dict.fromkeys(
-                AddressKind, address_letters.AddressLetters(composer=composer, links=links, keyring=keyring)
-            ),
-            welcoming.KIND: welcoming.WelcomeLetters(composer, links),
-            billing_letters.KIND: billing_letters.BillingLetters(composer),
-            notices.KIND: alert_letters,
-        },
+        letters=_single_letters(composer, links, keyring),
     )
     bulk = BulkLane(
         claims=claims,
@@ -109,6 +94,28 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         stripe=_stripe(settings),
         wake=_wake(settings),
     )
+
+
+def _still_wanted() -> dict[str, StillWanted]:
+    """Of which kinds it is asked once more, when they are about to be sent."""
+    return {
+        **dict.fromkeys(Kind, auth_letters.still_wanted),
+        **dict.fromkeys(AddressKind, address_letters.still_wanted),
+        digest_content.KIND: digest_recipients.still_wanted,
+    }
+
+
+def _single_letters(composer: Composer, links: Links, keyring: Keyring) -> dict[str, WriteLetter]:
+    """Who writes which mail that one reader waits for."""
+    link_letters = auth_letters.LinkLetters(composer=composer, links=links, keyring=keyring)
+    letters_of_moving = address_letters.AddressLetters(composer=composer, links=links, keyring=keyring)
+    return {
+        **dict.fromkeys(Kind, link_letters),
+        **dict.fromkeys(AddressKind, letters_of_moving),
+        welcoming.KIND: welcoming.WelcomeLetters(composer, links),
+        billing_letters.KIND: billing_letters.BillingLetters(composer),
+        notices.KIND: notices.AlertLetters(composer),
+    }
 
 
 def _tried_composer(settings: Settings) -> Composer:
