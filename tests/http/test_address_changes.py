@@ -1,7 +1,9 @@
 """A reader moves to another address: proved there, told to the old one, and undone from it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,6 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from newsletter_svc.auth import address_changes
+from newsletter_svc.auth.address_links import ChangeGone
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import suppressions
@@ -46,6 +50,15 @@ def moved(client: FlaskClient, inbox: Inbox, email: str = NEW) -> str:
     want(client, email)
     assert client.post(link_in(inbox.newest()), headers=AS_PROGRAM).status_code == 200
     return link_in(inbox.newest())
+
+
+def move_by(parts: Parts, token: str, *, now: datetime) -> str:
+    """Use a link that proves an address, without a browser."""
+    with parts.database.transaction() as session:
+        address_changes.move(
+            session, token, keyring=parts.keyring, message_domain=parts.message_domain, peer=None, now=now
+        )
+    return "moved"
 
 
 def address_of(client: FlaskClient) -> str:
@@ -256,6 +269,36 @@ def test_who_only_typed_the_new_address_somewhere_does_not_hold_it(reader: Flask
     moved(reader, inbox)
     assert address_of(reader) == NEW
     assert stranger_to(reader).post(typed, headers=AS_PROGRAM).status_code == 410
+
+
+def test_of_two_links_that_are_used_at_once_one_wins(reader: FlaskClient, inbox: Inbox, parts: Parts) -> None:
+    tokens = []
+    for email in (NEW, "ada@third.example"):
+        want(reader, email)
+        tokens.append(link_in(inbox.newest()).rpartition("/")[2])
+    start = Barrier(2)
+
+    def use(token: str) -> str:
+        start.wait()
+        try:
+            return move_by(parts, token, now=utcnow())
+        except ChangeGone:
+            return "gone"
+
+    with ThreadPoolExecutor() as threads:
+        assert sorted(threads.map(use, tokens)) == ["gone", "moved"]
+
+
+def test_a_link_that_was_ended_stays_so_for_who_looked_at_the_clock_before(
+    reader: FlaskClient, inbox: Inbox, parts: Parts
+) -> None:
+    want(reader, "ada@third.example")
+    late = link_in(inbox.newest()).rpartition("/")[2]
+    before = utcnow()
+    moved(reader, inbox)
+    with pytest.raises(ChangeGone):
+        move_by(parts, late, now=before)
+    assert address_of(reader) == NEW
 
 
 # And back

@@ -106,6 +106,7 @@ def move(
     """
     change = address_links.find(session, token, Step.PROVE, keyring=keyring, now=now)
     is_open = (AddressChange.done_at.is_(None), AddressChange.expires_at > now)
+    _hold(session, change)
     _take(session, change, is_open, {"done_at": now, "undo_until": now + UNDO})
     _end_links(session, change, now=now)
     sessions.end_all(session, change.subscriber_id, but=change.session_id, now=now)
@@ -132,9 +133,10 @@ def undo(session: Session, token: str, *, keyring: Keyring, peer: str | None, no
     All sessions and links end. Changes that were made since cannot be undone into the wrong hands.
     """
     change = address_links.find(session, token, Step.UNDO, keyring=keyring, now=now)
+    _hold(session, change)
     _take(session, change, (AddressChange.undone_at.is_(None), AddressChange.undo_until > now), {"undone_at": now})
     later = (AddressChange.subscriber_id == change.subscriber_id, AddressChange.done_at > change.done_at)
-    change_rows(session, update(AddressChange).where(*later).values(undo_until=now))
+    change_rows(session, update(AddressChange).where(*later).values(undo_until=AddressChange.done_at))
     _end_links(session, change, now=now)
     sessions.end_all(session, change.subscriber_id, now=now)
     _put(session, change.subscriber_id, change.old_email)
@@ -172,6 +174,11 @@ def _reason_against(session: Session, wish: Wish, *, may_send: bool) -> Withheld
     return Withheld.TAKEN if is_taken else None if may_send else Withheld.LIMIT
 
 
+def _hold(session: Session, change: AddressChange) -> None:
+    """One at a time for a reader: two links of theirs, used at once, would wait for each other in a ring."""
+    session.scalars(select(Subscriber.id).where(Subscriber.id == change.subscriber_id).with_for_update()).first()
+
+
 def _take(
     session: Session, change: AddressChange, is_open: Iterable[ColumnElement[bool]], values: dict[str, datetime]
 ) -> None:
@@ -184,13 +191,15 @@ def _take(
 def _end_links(session: Session, change: AddressChange, *, now: datetime) -> None:
     """Whatever was on its way to one of the reader's addresses is good for nothing from now on.
 
-    Without its pre-session a link that was used a moment ago has no second chance, and its code no challenge.
+    Without its pre-session a link that was used a moment ago has no second chance, and its code no challenge. They end
+    at the time of their beginning: whoever waits for us here may have looked at the clock before we did.
     """
     links = update(MagicLink).where(MagicLink.subscriber_id == change.subscriber_id)
     change_rows(session, links.values(presession_hash=""))
-    change_rows(session, links.where(MagicLink.expires_at > now).values(expires_at=now))
+    change_rows(session, links.where(MagicLink.expires_at > now).values(expires_at=MagicLink.created_at))
     others = (AddressChange.subscriber_id == change.subscriber_id, AddressChange.done_at.is_(None))
-    change_rows(session, update(AddressChange).where(*others, AddressChange.expires_at > now).values(expires_at=now))
+    ended = update(AddressChange).where(*others, AddressChange.expires_at > now)
+    change_rows(session, ended.values(expires_at=AddressChange.asked_at))
 
 
 def _put(session: Session, subscriber_id: int, email: str) -> None:
