@@ -20,6 +20,7 @@ from tests.inbox import Inbox
 from tests.markup import assert_sound
 
 OWN = {"Origin": "http://127.0.0.1:8000"}
+AS_BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
 def subscribe(client: FlaskClient, inbox: Inbox, email: str = "ada@example.org", **fields: object) -> None:
@@ -164,8 +165,12 @@ def test_the_account_page_leads_to_the_choices_to_another_address_and_out_for_go
     assert choices is not None
     assert client.get(choices.group(1)).status_code == 200
     field = {"csrf": csrf_of(page)}
-    asked = client.post("/me/email", data={**field, "email": "ada@new.example"})
+    asked = client.post("/me/email", data={**field, "email": "ada@new.example"}, headers=AS_BROWSER)
     assert (asked.status_code, inbox.newest().message["To"]) == (202, "ada@new.example")
+    assert_sound(asked.text)
+    wrong = client.post("/me/email", data={**field, "email": "ada"}, headers=AS_BROWSER)
+    assert_sound(wrong.text)
+    assert "This does not look like an e-mail address." in wrong.text
 
     assert client.post("/account/erase", headers=FOREIGN).status_code == 403
     assert is_signed_in(client)

@@ -6,7 +6,7 @@ from werkzeug.exceptions import BadHost
 JSON_DOORS = (
     "/api/",
     "/session",
-    "/me/",
+    "/me/export",
     "/messages",
     "/healthz",
     "/readyz",
