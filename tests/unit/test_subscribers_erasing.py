@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -136,6 +138,20 @@ def test_nothing_in_any_table_tells_of_who_was_erased(settings: Settings, client
 def test_the_address_of_a_stranger_cannot_be_erased(settings: Settings) -> None:
     result = invoke(settings, "subscribers", "erase", "nobody@example.org")
     assert (result.exit_code, result.output) == (1, "Error: There is no subscriber with this address.\n")
+
+
+def test_what_is_being_owed_while_somebody_is_erased_does_not_keep_the_address(database: Database) -> None:
+    owe(database, 1)
+    erasure = Thread(target=erase, args=(database,))
+    with database.transaction() as session:
+        delivery = session.scalars(select(Delivery)).one()
+        note: dict[str, Any] = {"kind": "note", "recipient": ADA, "message_domain": "example.org", "now": NOW}
+        ledger.enqueue(session, key="late", subscriber_id=delivery.subscriber_id, subject_id="1", **note)
+        erasure.start()
+        erasure.join(0.2)  # Time enough to go wrong: it has to wait for us.
+    erasure.join()
+    assert statuses(database) == [(Status.CANCELLED, "erased")] * 2
+    assert places_of(database, ADA) == set()
 
 
 def test_what_is_owed_is_cancelled_and_what_went_out_stays_counted(database: Database) -> None:

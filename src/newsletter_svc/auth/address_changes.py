@@ -21,7 +21,7 @@ from newsletter_svc.db import delete_where, insert_row
 from newsletter_svc.delivery import ledger, suppressions
 from newsletter_svc.delivery.models import Delivery, Lane, Status
 from newsletter_svc.errors import NewsletterError
-from newsletter_svc.subscribers import addresses
+from newsletter_svc.subscribers import addresses, people
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import AddressChange, Subscriber
 from newsletter_svc.tokens import Keyring, fingerprint
@@ -106,7 +106,8 @@ def move(
     """
     change = address_links.find(session, token, Step.PROVE, keyring=keyring, now=now)
     is_open = (AddressChange.done_at.is_(None), AddressChange.expires_at > now)
-    _hold(session, change)
+    # One at a time for a reader: two links of theirs, used at once, would wait for each other in a ring.
+    people.hold(session, change.subscriber_id)
     _take(session, change, is_open, {"done_at": now, "undo_until": now + UNDO})
     _end_links(session, change, now=now)
     sessions.end_all(session, change.subscriber_id, but=change.session_id, now=now)
@@ -133,7 +134,7 @@ def undo(session: Session, token: str, *, keyring: Keyring, peer: str | None, no
     All sessions and links end. Changes that were made since cannot be undone into the wrong hands.
     """
     change = address_links.find(session, token, Step.UNDO, keyring=keyring, now=now)
-    _hold(session, change)
+    people.hold(session, change.subscriber_id)
     _take(session, change, (AddressChange.undone_at.is_(None), AddressChange.undo_until > now), {"undone_at": now})
     later = (AddressChange.subscriber_id == change.subscriber_id, AddressChange.done_at > change.done_at)
     change_rows(session, update(AddressChange).where(*later).values(undo_until=AddressChange.done_at))
@@ -172,11 +173,6 @@ def _reason_against(session: Session, wish: Wish, *, may_send: bool) -> Withheld
     holder = select(Subscriber.id).where(Subscriber.email_key == wish.address.key, Subscriber.confirmed_at.is_not(None))
     is_taken = session.scalars(holder).first() is not None
     return Withheld.TAKEN if is_taken else None if may_send else Withheld.LIMIT
-
-
-def _hold(session: Session, change: AddressChange) -> None:
-    """One at a time for a reader: two links of theirs, used at once, would wait for each other in a ring."""
-    session.scalars(select(Subscriber.id).where(Subscriber.id == change.subscriber_id).with_for_update()).first()
 
 
 def _take(

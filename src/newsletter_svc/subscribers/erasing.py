@@ -12,7 +12,7 @@ from newsletter_svc.audit import Event
 from newsletter_svc.db import change, delete_where
 from newsletter_svc.delivery.bounces import BounceEvent
 from newsletter_svc.delivery.models import Bounce, Delivery, Status, Suppression
-from newsletter_svc.subscribers import erased
+from newsletter_svc.subscribers import erased, people
 from newsletter_svc.subscribers.models import AddressChange, Subscriber
 from newsletter_svc.tokens import Keyring
 
@@ -32,6 +32,8 @@ def erase(session: Session, subscriber_id: int, *, by: By, keyring: Keyring, now
     Every table that says something of a subscriber refers to the row with ON DELETE, so what goes with it or loses its
     name is the database's to do. Only what repeats the address itself is looked after here.
     """
+    # What others are just writing of them, such as an issue that is being owed, is there to be found afterwards.
+    people.hold(session, subscriber_id)
     for email_key in _address_keys(session, subscriber_id):
         erased.remember(session, email_key, keyring=keyring, now=now)
         _forget_bounces(session, email_key)

@@ -62,3 +62,11 @@ _ADD = Prepared(
 
 def find(session: Session, address: Address) -> Subscriber | None:
     return session.scalars(select(Subscriber).where(Subscriber.email_key == address.key)).one_or_none()
+
+
+def hold(session: Session, subscriber_id: int) -> None:
+    """Let nobody else write of this subscriber until the transaction ends, and wait for who is at it.
+
+    SQLite has one writer anyway.
+    """
+    session.scalars(select(Subscriber.id).where(Subscriber.id == subscriber_id).with_for_update()).first()
