@@ -90,6 +90,7 @@ def test_purge_says_what_it_did(parts: Parts) -> None:
         "Sessions: 0",
         "Consents: 0",
         "Security events: 0",
+        "Deliveries: 0",
         "Bounces: 0",
         "Rate counters: 0",
         "Billing updates: 0",

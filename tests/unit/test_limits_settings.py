@@ -33,6 +33,7 @@ def test_the_defaults_are_those_that_the_documents_promise() -> None:
         "session_days": 30,
         "session_max_days": 365,
         "audit_retention_days": 180,
+        "delivery_retention_days": 365,
     }
     assert {name: settings[name] for name in promised} == promised
 

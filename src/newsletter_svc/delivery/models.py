@@ -105,6 +105,18 @@ class Delivery(Base):
     finished_at: Mapped[datetime | None]
 
 
+class PurgedDeliveries(Base):
+    """How many deliveries of a mailing ended in one way and left the ledger since: its report still counts them."""
+
+    __tablename__ = "purged_deliveries"
+
+    mailing_id: Mapped[int] = mapped_column(ForeignKey("mailings.id", ondelete="CASCADE"), primary_key=True)
+    status: Mapped[Status] = mapped_column(word(Status), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(60), primary_key=True)
+    """Empty where there was none."""
+    count: Mapped[int]
+
+
 class Claimed(NamedTuple):
     """A delivery as its claim found it; what whoever writes and sends it needs to know."""
 

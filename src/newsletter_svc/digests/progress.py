@@ -1,17 +1,18 @@
 """How far an issue has come: its deliveries by status, how fast it goes, why some failed, and who is to be named."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, ScalarSelect, func, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter_svc.delivery import mailings
-from newsletter_svc.delivery.models import Delivery, Mailing, MailingState, Status
+from newsletter_svc.delivery.models import Delivery, Mailing, MailingState, PurgedDeliveries, Status
 from newsletter_svc.digests.content import KIND
 from newsletter_svc.digests.models import DigestSlot
 
@@ -19,6 +20,8 @@ MOST_NAMED = 200
 """So many deliveries of each status are named at most: whom a list of thousands would help, asks the database."""
 _TO_SEND = (Status.PENDING, Status.CLAIMED)
 _UNSETTLED = (Status.RETRY, Status.UNKNOWN)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,9 @@ def progress(session: Session, digest_id: int, *, now: datetime) -> Progress:
     mailing = mailings.find(session, kind=KIND, subject_id=str(digest_id))
     if mailing is None:  # An issue without readers, from the time before there were mailings.
         return Progress(dict.fromkeys(Status, 0), MailingState.DONE)
-    found = dict(
-        session.execute(
-            select(Delivery.status, func.count()).where(Delivery.mailing_id == mailing.id).group_by(Delivery.status)
-        ).all()
-    )
+    found = _by_status(session, mailing.id)
     return Progress(
-        counts={status: found.get(status, 0) for status in Status},
+        counts={status: found[status] for status in Status},
         state=_state(mailing, found),
         reason=mailing.reason,
         later=sum(left for due_at, left in _pending(session, mailing.id).items() if due_at > now),
@@ -147,9 +146,23 @@ def anything_unfinished(session: Session, digest_id: int, *, now: datetime) -> b
     return session.scalars(select(or_(*looks))).one()
 
 
-def _state(mailing: Mailing, found: Mapping[Status, int]) -> MailingState:
+def _by_status(session: Session, mailing_id: int) -> Counter[Status]:
+    """Those that were purged included; in one statement, so that none counts twice while that is going on."""
+    kept = select(Delivery.status, func.count()).where(Delivery.mailing_id == mailing_id).group_by(Delivery.status)
+    purged = select(PurgedDeliveries.status, PurgedDeliveries.count).where(PurgedDeliveries.mailing_id == mailing_id)
+    return _added_up(session, kept.union_all(purged))
+
+
+def _added_up(session: Session, counted: CompoundSelect[T, int]) -> Counter[T]:
+    totals: Counter[T] = Counter()
+    for what, count in session.execute(counted):
+        totals[what] += count
+    return totals
+
+
+def _state(mailing: Mailing, found: Counter[Status]) -> MailingState:
     """The last delivery may have ended since a sender last looked whether the whole is done."""
-    is_open = any(found.get(status) for status in (*_TO_SEND, *_UNSETTLED))
+    is_open = any(found[status] for status in (*_TO_SEND, *_UNSETTLED))
     return MailingState.DONE if mailing.state == MailingState.ACTIVE and not is_open else mailing.state
 
 
@@ -173,14 +186,15 @@ def _pending(session: Session, mailing_id: int) -> dict[datetime, int]:
 
 
 def _failures(session: Session, digest_id: int) -> dict[str, int]:
-    reason = func.coalesce(Delivery.reason, "unknown reason")
-    rows = session.execute(
-        select(reason, func.count())
-        .where(_of(digest_id), Delivery.status == Status.FAILED)
-        .group_by(reason)
-        .order_by(func.count().desc(), reason)
-    )
-    return dict(rows.all())
+    """How many for each reason, the most frequent first."""
+    mine = (_of(digest_id), Delivery.status == Status.FAILED)
+    kept = select(func.coalesce(Delivery.reason, ""), func.count()).where(*mine).group_by(Delivery.reason)
+    of_it = (PurgedDeliveries.mailing_id == _mailing_of(digest_id), PurgedDeliveries.status == Status.FAILED)
+    purged = select(PurgedDeliveries.reason, PurgedDeliveries.count).where(*of_it)
+    totals = [
+        (-count, reason or "unknown reason") for reason, count in _added_up(session, kept.union_all(purged)).items()
+    ]
+    return {reason: -count for count, reason in sorted(totals)}
 
 
 def _named(session: Session, digest_id: int, state: MailingState) -> list[Unsettled]:
@@ -203,5 +217,8 @@ def _rows(session: Session, digest_id: int, status: Status) -> Sequence[Any]:
 
 
 def _of(digest_id: int) -> ColumnElement[bool]:
-    mailing = select(Mailing.id).where(Mailing.kind == KIND, Mailing.subject_id == str(digest_id))
-    return Delivery.mailing_id == mailing.scalar_subquery()
+    return Delivery.mailing_id == _mailing_of(digest_id)
+
+
+def _mailing_of(digest_id: int) -> ScalarSelect[int]:
+    return select(Mailing.id).where(Mailing.kind == KIND, Mailing.subject_id == str(digest_id)).scalar_subquery()

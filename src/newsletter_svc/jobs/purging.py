@@ -11,6 +11,7 @@ from newsletter_svc.auth import address_changes, purging
 from newsletter_svc.billing import events, updates
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import bounces
+from newsletter_svc.delivery import purging as deliveries
 from newsletter_svc.limits import counters
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import consents, erased
@@ -40,6 +41,7 @@ def _steps(settings: Settings, now: datetime) -> Mapping[str, Purge]:
         "sessions": partial(purging.sessions, now=now),
         "consents": partial(consents.purge, retention=timedelta(days=settings.consent_retention_days), now=now),
         "security_events": partial(audit.purge, retention=retention, now=now),
+        "deliveries": partial(deliveries.purge, retention=timedelta(days=settings.delivery_retention_days), now=now),
         "bounces": partial(bounces.purge, now=now),
         "rate_counters": partial(counters.purge, now=now),
         "billing_updates": partial(updates.purge, now=now),

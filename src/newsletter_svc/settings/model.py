@@ -100,6 +100,8 @@ class Settings:
     audit_retention_days: int = 180
     consent_retention_days: int = 1095
     """How long the record of a consent is kept that nothing rests on any more."""
+    delivery_retention_days: int = 365
+    """How long the ledger keeps what has come to its end."""
     import_max_megabytes: int = 512
     """How long a list may be that comes in over HTTP, in millions of octets."""
     archive: bool = False

@@ -166,6 +166,9 @@ def _with_lifetimes(settings: Settings, reader: Reader) -> Settings:
         session_max_days=reader.whole("SESSION_MAX_DAYS", Settings.session_max_days, most=MOST_DAYS),
         audit_retention_days=reader.whole("AUDIT_RETENTION_DAYS", Settings.audit_retention_days, most=MOST_DAYS),
         consent_retention_days=reader.whole("CONSENT_RETENTION_DAYS", Settings.consent_retention_days, most=MOST_DAYS),
+        delivery_retention_days=reader.whole(
+            "DELIVERY_RETENTION_DAYS", Settings.delivery_retention_days, most=MOST_DAYS
+        ),
     )
 
 
