@@ -135,9 +135,10 @@ class Stock:
 
     def accepted(self, parcel: Parcel, reply: RawReply) -> None:
         item = self._back(parcel)
-        item.claim.journal.result(parcel.key, Ended.ACCEPTED, b"%d %b" % reply)
+        # Kept first: where the journal's disk is full, the ledger is still told.
         self.ended.accept(item, reply)
         self._troubles.accepted(item.mailing_id)
+        item.claim.journal.result(parcel.key, Ended.ACCEPTED, b"%d %b" % reply)
 
     def refused(self, parcel: Parcel, refusal: Refusal) -> None:
         item = self._back(parcel)
