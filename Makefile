@@ -9,7 +9,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 MARKS ?= not long
 # So many tests run at once; most of the slow ones wait for servers and processes. With 0 they print what they print.
-JOBS ?= 4
+JOBS ?= 3
 IDENTITY := $(PYTHON) -c 'import sys; print(sys.prefix, *sys.version_info[:2])'
 
 .PHONY: help demo test test-long lint bench bench-long lock clean

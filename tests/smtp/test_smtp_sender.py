@@ -121,7 +121,7 @@ def serve(settings: Settings) -> Iterator[Callable[..., Parts]]:
     opened: list[Parts] = []
 
     def start(sink: Sink, **changes: object) -> Parts:
-        values = {"mail_server": sink.host, "mail_port": sink.port, "mail_timeout": 0.5, "mail_connections": 1}
+        values = {"mail_server": sink.host, "mail_port": sink.port, "mail_timeout": 1.5, "mail_connections": 1}
         parts: Parts = create_app(replace(settings, **{**values, **changes})).extensions[EXTENSION]
         opened.append(parts)
         return parts
