@@ -126,3 +126,16 @@ def test_no_bytes_on_the_socket_break_the_service(service: Service, parts: Parts
 @pytest.mark.timeout(3600)
 def test_no_bytes_on_the_socket_break_the_service_however_many(service: Service, parts: Parts) -> None:
     tell_often(service, parts, LONG)
+
+
+@pytest.mark.parametrize("path", [b"/subscribe", b"/signin"])
+@pytest.mark.parametrize("kind", [b"application/json", b"application/x-www-form-urlencoded"])
+def test_chunks_beyond_the_limit_are_refused_and_not_cut_off(service: Service, path: bytes, kind: bytes) -> None:
+    start = b'{"email": "ada@example.org"}' if kind.endswith(b"json") else b"email=ada@example.org&name=Ada"
+    head = (
+        b"POST " + path + b" HTTP/1.1\r\n" + HOST + b"Content-Type: " + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    short, long = start, start + b" " * 300_000
+    for body, status in ((short, b"202"), (long, b"413")):
+        answer = tell(service.port, head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n")
+        assert answer.split(b" ", 2)[1] == status

@@ -108,7 +108,7 @@ def hear() -> Response:
         raise BillingOff("STRIPE_WEBHOOK_SECRET")
     request.max_content_length = EVENT_BYTES
     try:
-        event = events.read(request.get_data(), request.headers.get("Stripe-Signature"), secret, now=utcnow())
+        event = events.read(bodies.whole(), request.headers.get("Stripe-Signature"), secret, now=utcnow())
     except BadEvent as error:
         log.warning("stripe_event_refused", reason=error.private_reason)
         raise

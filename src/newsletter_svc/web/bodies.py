@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 from flask import request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from newsletter_svc.digests import proofs
 from newsletter_svc.errors import NewsletterError
@@ -187,12 +187,21 @@ SENTENCES = {
 
 
 def read(model: type[M]) -> M:
-    """The request's body as `model`. Raises BadFields, or what makes 400 and 415."""
+    """The request's body as `model`. Raises BadFields, or what makes 400, 413 and 415."""
+    whole()
     values = _json() if request.is_json else _form(model)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise BadFields([(_field(each["loc"]), _sentence(each)) for each in error.errors()]) from None
+
+
+def whole() -> bytes:
+    """The body. Raises RequestEntityTooLarge, for chunks too, the reading of which ends at the limit without a word."""
+    data = request.get_data()
+    if request.content_length is None and request.stream.read(1):
+        raise RequestEntityTooLarge
+    return data
 
 
 def _json() -> dict[str, Any]:

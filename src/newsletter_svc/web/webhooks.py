@@ -16,6 +16,7 @@ from newsletter_svc.delivery.providers.calls import Call, Told, Unsigned
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import erasing
+from newsletter_svc.web import bodies
 from newsletter_svc.web.state import parts
 
 LIMIT = 1024 * 1024
@@ -64,7 +65,7 @@ def mail(provider: str) -> Response:
     secret = known.secret(service.settings)
     if secret is None:
         raise NotSetUp(known.setting)
-    call = Call({name.lower(): value for name, value in request.headers}, request.get_data())
+    call = Call({name.lower(): value for name, value in request.headers}, bodies.whole())
     now = utcnow()
     try:
         told = known.read(call, secret, now=now)
