@@ -117,7 +117,8 @@ class Stock:
         for mailing_id in mailing_ids:
             self._troubles.forget(mailing_id)
 
-    # What the engine calls.
+    # What the engine calls. How a parcel ended is kept before the journal hears of it: where its disk is full, the
+    # ledger is told all the same, and nobody gets a mail again that was taken.
 
     @property
     def is_exhausted(self) -> bool:
@@ -135,23 +136,21 @@ class Stock:
 
     def accepted(self, parcel: Parcel, reply: RawReply) -> None:
         item = self._back(parcel)
-        # Kept first: where the journal's disk is full, the ledger is still told.
         self.ended.accept(item, reply)
         self._troubles.accepted(item.mailing_id)
         item.claim.journal.result(parcel.key, Ended.ACCEPTED, b"%d %b" % reply)
 
     def refused(self, parcel: Parcel, refusal: Refusal) -> None:
         item = self._back(parcel)
-        item.claim.journal.result(parcel.key, Ended.REFUSED, refusal.text.encode())
         trouble = self._troubles.refused(item.mailing_id, refusal.reply) if refusal.reply else None
         self.ended.note(item.claim, partial(_refused, item=item, refusal=refusal, trouble=trouble, now=self._now()))
         if trouble is not None:
             self.halt({item.mailing_id})
             self._on_low()
+        item.claim.journal.result(parcel.key, Ended.REFUSED, refusal.text.encode())
 
     def unknown(self, parcel: Parcel, failure: OutcomeUnknown) -> None:
         item = self._back(parcel)
-        item.claim.journal.result(parcel.key, Ended.UNANSWERED)
         unanswered = partial(
             outcomes.unanswered,
             delivery=item.delivery,
@@ -160,11 +159,12 @@ class Stock:
             now=self._now(),
         )
         self.ended.note(item.claim, unanswered)
+        item.claim.journal.result(parcel.key, Ended.UNANSWERED)
 
     def returned(self, parcel: Parcel, failure: DeliveryError | None) -> None:
         item = self._back(parcel)
-        item.claim.journal.result(parcel.key, Ended.NOT_TAKEN)
         self.returned_items.append((item, failure))
+        item.claim.journal.result(parcel.key, Ended.NOT_TAKEN)
 
     def _back(self, parcel: Parcel) -> Item:
         item = self._out.pop(parcel.key)
