@@ -1,6 +1,7 @@
 """`newsletter audit`, `purge`, and the alerts of `digest status`: what operators read, and what cron throws away."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,11 +18,11 @@ from newsletter_svc.cli import newsletter
 from newsletter_svc.cli.program import Program
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Base, Database
-from newsletter_svc.delivery.models import Delivery
+from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.limits.counters import SessionStorage
 from newsletter_svc.parts import Parts
 from newsletter_svc.subscribers.models import Subscriber
-from tests.factories import ask_for_link, make_reader
+from tests.factories import ask_for_link, make_reader, owe_single
 
 DAY = timedelta(days=1)
 
@@ -172,6 +173,20 @@ def test_old_events_and_closed_counters_go(parts: Parts, database: Database) -> 
         SessionStorage(session).incr("open", 60)
 
     assert purged(parts) == {"security_events": 1, "rate_counters": 1}
+
+
+def test_deliveries_go_after_the_days_that_are_set(parts: Parts, database: Database) -> None:
+    now = utcnow()
+    with database.transaction() as session:
+        for days in (29, 31, 0):
+            ended = {"status": Status.SENT, "due_at": now - days * DAY, "finished_at": now - days * DAY}
+            delivery_id = owe_single(session, f"after{days}@example.org", now=now)
+            session.execute(update(Delivery).where(Delivery.id == delivery_id).values(ended))
+
+    assert purged(parts) == {}
+    assert purged(replace(parts, settings=replace(parts.settings, delivery_retention_days=30))) == {"deliveries": 1}
+    with database.reading() as session:
+        assert set(session.scalars(select(Delivery.recipient))) == {"after29@example.org", "after0@example.org"}
 
 
 def test_status_shows_alerts_with_and_without_an_issue(parts: Parts, database: Database) -> None:

@@ -74,6 +74,9 @@ class Delivery(Base):
             postgresql_where=text("mailing_id IS NULL"),
         ),
         Index("ix_deliveries_mailing", "mailing_id", "status", "due_at", "id"),
+        # Envelope senders name this id. SQLite would give that of a row which was deleted to the next one, and a bounce
+        # that comes late would be the next reader's.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)

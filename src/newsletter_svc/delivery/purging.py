@@ -3,8 +3,8 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, delete, or_, select
+from sqlalchemy.orm import Session
 
 from newsletter_svc.db import insert_into
 from newsletter_svc.delivery.models import Delivery, Mailing, MailingState, PurgedDeliveries, Status
@@ -62,10 +62,7 @@ def _old(of_it: ColumnElement[bool], status: Status, before: datetime) -> Select
     Those few were cancelled ahead of their time, and go when that is old as well.
     """
     is_old = (Delivery.status == status, Delivery.due_at < before, Delivery.finished_at < before)
-    # The newest row stays: SQLite would give its id once more, and what comes back for the old would be the new one's.
-    newest = aliased(Delivery)
-    is_not_newest = Delivery.id < select(func.max(newest.id)).scalar_subquery()
-    return select(Delivery.id).where(of_it, *is_old, is_not_newest).order_by(Delivery.due_at, Delivery.id)
+    return select(Delivery.id).where(of_it, *is_old).order_by(Delivery.due_at, Delivery.id)
 
 
 def _delete(session: Session, old: Select[int]) -> Counter[str]:
