@@ -3,9 +3,9 @@
 import os
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
-from flask import Flask
 
 from newsletter_svc import logs, samples
 from newsletter_svc import settings as settings_module
@@ -30,21 +30,27 @@ from newsletter_svc.jobs.waking import Wake, Waker
 from newsletter_svc.links import Links
 from newsletter_svc.mail.bulk.opening import opener
 from newsletter_svc.mail.compose import Composer
-from newsletter_svc.mail.transport import Mail, open_mail
+from newsletter_svc.mail.transport import LateTransport, Transport, choose_signer, choose_transport
 from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
 from newsletter_svc.subscribers import subscriptions
 from newsletter_svc.tokens import Keyring
-from newsletter_svc.web.state import EXTENSION
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 PUBLIC_BODY_BYTES = 64 * 1024
 STATIC_SECONDS = 60 * 60
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> "Flask":
     """The service as a WSGI application. It starts no thread: senders start after the fork. Raises SettingsError."""
     # A command shows no pages, and to import them takes as long as what it does need.
+    from flask import Flask
+
+    from newsletter_svc.mail.flask_face import open_mail
     from newsletter_svc.web import pages
+    from newsletter_svc.web.state import EXTENSION
 
     settings = settings or settings_module.load(os.environ)
     app = Flask("newsletter_svc.web")
@@ -57,13 +63,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _assemble(settings: Settings, mail: Mail) -> Parts:
+def _assemble(settings: Settings, mail: Transport) -> Parts:
     database = Database(settings.database_url)
     keyring = Keyring(settings.secret_keys, environment=settings.env)
     links = Links(settings, keyring)
     composer = _tried_composer(settings)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
     claims = Claims(database, settings, _still_wanted())
+    signer = choose_signer(settings)
     sender = Sender(
         claims=claims,
         transport=mail,
@@ -78,7 +85,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         keyring=keyring,
         settings=settings,
         open_engine=opener(settings),
-        signer=mail.signer,
+        signer=signer,
     )
     return Parts(
         settings=settings,
@@ -86,7 +93,7 @@ def _assemble(settings: Settings, mail: Mail) -> Parts:
         keyring=keyring,
         links=links,
         composer=composer,
-        signer=mail.signer,
+        signer=signer,
         mail=mail,
         sender=sender,
         bulk=bulk,
@@ -129,7 +136,17 @@ def _tried_composer(settings: Settings) -> Composer:
 
 def _without_pages(settings: Settings) -> Parts:
     """The parts of a service that answers no requests."""
-    return _assemble(settings, open_mail(Flask("newsletter_svc"), settings))
+    choose_transport(settings)  # What is wrong with it is told at once.
+
+    def open_now() -> Transport:
+        # Nor does every command send a mail by itself, which is what Flask is here for.
+        from flask import Flask
+
+        from newsletter_svc.mail.flask_face import open_mail
+
+        return open_mail(Flask("newsletter_svc"), settings)
+
+    return _assemble(settings, LateTransport(open_now))
 
 
 def _stripe(settings: Settings) -> Gateway | None:

@@ -14,9 +14,9 @@ from flask import Flask
 from markupsafe import Markup
 
 from newsletter_svc.digests import content
+from newsletter_svc.mail.flask_face import Mail, open_mail
 from newsletter_svc.mail.headers import clean
 from newsletter_svc.mail.mime import SUBJECT_LIMIT
-from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.settings import Settings
 from tests.fakes.smtp import Received, Sink
 from tests.mails import KINDS, PREFERENCES, SETTINGS, UNSUBSCRIBE, outgoing

@@ -10,8 +10,8 @@ from flask_mail import Message
 from newsletter_svc.clock import utcnow
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.failures import PermanentRefusal
+from newsletter_svc.mail.flask_face import Mail, open_mail
 from newsletter_svc.mail.message import Letter, Mailbox, Stream
-from newsletter_svc.mail.transport import Mail, open_mail
 from newsletter_svc.settings import Settings
 from tests.fakes.smtp import Sink
 from tests.wire import check_transactional, check_wire

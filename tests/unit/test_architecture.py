@@ -107,7 +107,7 @@ def test_flask_stands_only_in_the_web_the_commands_the_application_and_the_trans
     assert [
         f"{path} imports {name}"
         for path, tree in sources()
-        if top_of(path) not in MAY_IMPORT_FLASK and path != Path("mail/transport.py")
+        if top_of(path) not in MAY_IMPORT_FLASK and path != Path("mail/flask_face.py")
         for name in imports(path, tree)
         if name.split(".")[0] in FLASK
     ] == []

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import ledger, marks
@@ -45,6 +46,34 @@ def test_only_the_owner_of_a_claim_marks(database: Database, claimed: list[Claim
         marks.give_back(session, lost)
         marks.postpone(session, lost, reason="server_unavailable", reply=None, due_at=NOW)
     assert [row.status for row in rows(database)] == [Status.SENT] + [Status.CLAIMED] * 4
+
+
+def plans_of(session: Session, accepted: list[tuple[Claimed, str]]) -> str:
+    """How the database means to mark these: what it says of the statement that it gets."""
+    statements = []
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", lambda *told: statements.append(told[2:4]))
+    marks.all_sent(session, accepted, now=NOW)
+    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    lines = [
+        row for words, values in list(statements) for row in connection.exec_driver_sql(f"{explain} {words}", values)
+    ]
+    return "\n".join(map(str, lines))
+
+
+def test_rows_of_a_new_issue_are_marked_by_the_index_and_none_is_looked_at_for_each_other(database: Database) -> None:
+    # PostgreSQL has not seen them before: it guesses that a claim holds one row, and takes a loop in a loop for cheap.
+    with database.transaction() as session:
+        mailing_id = owe_bulk(session, *(f"reader{number}@example.org" for number in range(3_000)), now=NOW)
+    with database.transaction() as session:
+        lease = ledger.Lease(worker="mine", seconds=300)
+        claimed = ledger.claim(session, mailing_id, lease=lease, limit=500, wanted={}, now=NOW)
+        plans = plans_of(session, [(row, "250 ok") for row in claimed])
+        is_sqlite = session.get_bind().dialect.name == "sqlite"
+    assert "SEARCH deliveries USING INTEGER PRIMARY KEY" in plans if is_sqlite else "pk_deliveries" in plans, plans
+    assert "SCAN deliveries" not in plans
+    assert "Seq Scan on deliveries" not in plans
+    assert "Nested Loop" not in plans
 
 
 def test_nothing_to_mark_is_nothing_to_do(database: Database) -> None:

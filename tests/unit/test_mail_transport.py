@@ -8,11 +8,12 @@ from flask import Flask
 from flask_mail import Message, email_dispatched
 
 from newsletter_svc.mail.failures import ServerUnavailable
+from newsletter_svc.mail.flask_face import Mail, open_mail
 from newsletter_svc.mail.mailbox import MailboxTransport
 from newsletter_svc.mail.message import OutgoingMessage, UnsendableMessage
 from newsletter_svc.mail.smtp import SmtpTransport
 from newsletter_svc.mail.smtp_server import Security
-from newsletter_svc.mail.transport import Mail, NoMailServer, choose_transport, open_mail, smtp_server
+from newsletter_svc.mail.transport import NoMailServer, choose_transport, smtp_server
 from newsletter_svc.settings import Settings
 from tests.wire import check_wire
 

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 
 from newsletter_svc.cli import reporting
 from newsletter_svc.digests.progress import Progress
@@ -50,6 +48,10 @@ class Speed:
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Show]:
+    # Imported where there is a bar to be drawn: cron's job has none, and begins the sooner.
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
     speed = Speed()
     columns = (TextColumn("Sending"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Bar(*columns, console=console) as bar:

@@ -35,9 +35,12 @@ def all_sent(session: Session, accepted: Sequence[tuple[Claimed, str]], *, now: 
         if is_sqlite:
             values["rows"] = json.dumps(list(replies.items()))
         else:
-            # In the order in which leases are renewed: two that lock the same rows from both ends end in a deadlock.
-            ordered = dict(sorted(replies.items()))
-            values |= {"ids": list(ordered), "replies": list(ordered.values())}
+            values |= {
+                "ids": list(replies),
+                "replies": json.dumps(replies),
+                "first": min(replies),
+                "last": max(replies),
+            }
         done = session.execute(_ALL_SENT_SQLITE if is_sqlite else _ALL_SENT_POSTGRESQL, values)
         marked += cast(CursorResult[Any], done).rowcount
     return marked
@@ -49,19 +52,27 @@ def _by_claim(accepted: tuple[Claimed, str]) -> str:
 
 _ALL_SENT = """
     UPDATE deliveries SET status = 'sent', reason = NULL, finished_at = :now,
-        reply = CASE WHEN recipient <> '' THEN came.reply END,
+        reply = CASE WHEN recipient <> '' THEN {reply} END,
         claimed_by = NULL, leased_until = NULL
-    FROM ({came}) AS came
-    WHERE deliveries.id = came.id AND deliveries.status = 'claimed' AND deliveries.claimed_by = :worker
+    {which} AND deliveries.status = 'claimed' AND deliveries.claimed_by = :worker
 """
 _NOW = bindparam("now", type_=UtcDateTime())
 _ALL_SENT_SQLITE = text(
     _ALL_SENT.format(
-        came="SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS reply FROM json_each(:rows)"
+        reply="came.reply",
+        which="""
+    FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS reply FROM json_each(:rows)) AS came
+    WHERE deliveries.id = came.id""",
     )
 ).bindparams(_NOW)
+# No join: PostgreSQL expects one row of a claim that it has never seen, and would go through all of what came for each.
+# And the ends of the range, for which it takes the index: for many single ids it reads the whole table. So the rows are
+# also locked in the order of their ids, as when leases are renewed: from both ends it could be a deadlock.
 _ALL_SENT_POSTGRESQL = text(
-    _ALL_SENT.format(came="SELECT unnest(CAST(:ids AS bigint[])) AS id, unnest(CAST(:replies AS text[])) AS reply")
+    _ALL_SENT.format(
+        reply="CAST(:replies AS jsonb) ->> CAST(deliveries.id AS text)",
+        which="WHERE deliveries.id BETWEEN :first AND :last AND deliveries.id = ANY(CAST(:ids AS bigint[]))",
+    )
 ).bindparams(_NOW)
 
 

@@ -42,7 +42,8 @@ def _settle(session: Session, left: Left, *, unknown_resend_seconds: int, now: d
             failure = OutcomeUnknown(Stage.DOT, cause="sender killed")
             outcomes.unanswered(session, delivery, failure, unknown_resend_seconds=unknown_resend_seconds, now=now)
     marks.give_back(session, untouched)
-    log.warning("claim_recovered", worker=left.worker, deliveries=len(claimed), named=len(left.records))
+    if claimed or left.records:  # Else its sender had only just begun, and begins again.
+        log.warning("claim_recovered", worker=left.worker, deliveries=len(claimed), named=len(left.records))
 
 
 def _reply(record: Record) -> Reply:
