@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import pytest
@@ -23,6 +24,7 @@ BRANDED = replace(
 )
 ARABIC = replace(SETTINGS, language="ar")
 PROGRAMS = {"ours": SETTINGS, "branded": BRANDED, "from right to left": ARABIC}
+LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 6
 TEXTS = """() => {
   const visible = (element) => element.checkVisibility({checkOpacity: true}) && element.getClientRects().length > 0;
   const behind = (element) => {
@@ -115,7 +117,7 @@ def test_a_mail_program_that_drops_the_style_sheet_still_shows_text_that_can_be_
     assert min(words.contrast for words in texts) >= palette.READABLE
 
 
-@pytest.mark.parametrize("text", [None, "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 6], ids=["plain", "long"])
+@pytest.mark.parametrize("text", [None, LONG], ids=["plain", "long"])
 @pytest.mark.parametrize("width", [320, 375, 700])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mail_keeps_to_the_width_of_its_screen(browser: Browser, kind: str, width: int, text: str | None) -> None:
@@ -126,12 +128,24 @@ def test_a_mail_keeps_to_the_width_of_its_screen(browser: Browser, kind: str, wi
     page.context.close()
 
 
-def test_without_styles_no_short_mail_is_wider_than_a_phone(browser: Browser) -> None:
-    for kind in sorted({*KINDS} - {content.KIND}):
-        html = re.sub(r"<style.*?</style>|\sstyle=\"[^\"]*\"", "", html_of(kind), flags=re.DOTALL)
+def test_a_mail_keeps_to_the_width_of_a_phone_also_where_its_styles_are_left_out(browser: Browser) -> None:
+    for kind, text in product(KINDS, (None, LONG)):
+        html = re.sub(r"<style.*?</style>|\sstyle=\"[^\"]*\"", "", html_of(kind, text=text), flags=re.DOTALL)
         page = opened(browser, html, width=375)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, kind
+        page.set_viewport_size({"width": 320, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, kind
         page.context.close()
+
+
+def test_styles_make_up_for_what_is_narrow_without_them(browser: Browser) -> None:
+    """Pictures are as wide as they were meant to be, and no word breaks where it would only without styles."""
+    page = opened(browser, html_of(content.KIND, text=LONG), width=700)
+    widths = page.locator("img").evaluate_all("pictures => pictures.map((picture) => picture.width)")
+    assert {round(width, -1) for width in widths} == {520, 140}
+    assert page.locator("wbr").count() > 10
+    assert page.locator("wbr").first.evaluate("wbr => getComputedStyle(wbr).display") == "none"
+    page.context.close()
 
 
 def test_a_story_in_another_script_runs_in_its_own_direction(browser: Browser) -> None:

@@ -145,7 +145,7 @@ def words_of(html: str) -> str:
 
 
 class Elements(HTMLParser):
-    """The elements of a page with the names of their attributes."""
+    """The elements of a page with the names of their attributes, but for the places where a long word may break."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -153,7 +153,8 @@ class Elements(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, [name for name, _ in attrs]))
+        if tag != "wbr":
+            self.found.append((tag, [name for name, _ in attrs]))
 
 
 def skeleton(raw: bytes) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from newsletter_svc.articles.addresses import canonical_url, safe_url
 from newsletter_svc.articles.plain_text import LINE_WIDTH, excerpt, reading_minutes, text_from_markdown
-from newsletter_svc.articles.sanitising import fitted_images, html_from_markdown, lowered_headings, sanitise
+from newsletter_svc.articles.sanitising import (
+    fitted_images,
+    html_from_markdown,
+    lowered_headings,
+    sanitise,
+    wrapping_listings,
+)
 
 BASE = "https://news.example"
 
@@ -102,6 +108,15 @@ def test_a_picture_in_a_mail_says_how_wide_it_is_and_never_wider_than_the_text(
 ) -> None:
     clean = sanitise(picture, base_url=BASE)
     assert fitted_images(clean, width=520) == (fitted or clean)
+
+
+def test_code_in_a_mail_keeps_its_lines_and_its_indents_and_may_be_wrapped_between_words() -> None:
+    markup = as_html("```\nif a  < b:\n    return\n```\n\n<pre>\n  raw\n</pre>")
+
+    assert wrapping_listings(markup) == (
+        '<div class="listing"><code>if a&nbsp; &lt; b:<br>&nbsp;&nbsp;&nbsp;&nbsp;return<br></code></div>\n'
+        '<div class="listing">&nbsp;&nbsp;raw</div>'
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,12 @@ def test_the_dark_scheme_may_have_a_colour_of_its_own_and_so_may_buttons() -> No
 def test_a_logo_stands_where_the_name_stood_and_says_it_while_pictures_are_off(kind: str) -> None:
     own = replace(SETTINGS, logo_url="https://www.example.org/logo.png", logo_width=180)
     html = rendered(kind, own).html
-    [logo] = [part for part in html.split("<img ")[1:] if "logo.png" in part]
-    attributes = logo.partition(">")[0]
-    assert 'alt="The Global Diplomat"' in attributes
-    assert 'width="180"' in attributes
-    assert "background-color: #ffffff" in attributes
+    for_outlook, for_others = (part.partition(">")[0] for part in html.split("<img ")[1:] if "logo.png" in part)
+    assert 'width="180"' in for_outlook
+    assert "width: 180px" in for_others
+    for attributes in (for_outlook, for_others):
+        assert 'alt="The Global Diplomat"' in attributes
+        assert "background-color: #ffffff" in attributes
 
 
 @pytest.mark.parametrize("kind", KINDS)

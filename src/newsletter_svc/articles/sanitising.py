@@ -20,6 +20,8 @@ _DROPPED_WITH_CONTENT = {"script", "style", "title", "template", "noscript", "if
 _IMAGE = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
 _ATTRIBUTE = re.compile(r' ([a-z]+)="([^"]*)"')
 _HEADING = re.compile(r"(</?h)([1-6])>")
+_LISTING = re.compile(r"<pre>\n?(.*?)\n?</pre>", re.DOTALL)
+_INDENT = re.compile(r"^ +|(?<=>) +| +(?= )", re.MULTILINE)
 _EMPTY_LINK = re.compile(r"<a>(.*?)</a>", re.DOTALL)
 _EMPTY_PARAGRAPH = re.compile(r"<p>\s*</p>\n?")
 
@@ -76,6 +78,16 @@ def fitted_images(markup: str, *, width: int) -> str:
         return _image(attributes)
 
     return _IMAGE.sub(fitted, markup)
+
+
+def wrapping_listings(markup: str) -> str:
+    """Return sanitised HTML whose code may be wrapped: Outlook makes the whole mail as wide as the longest line."""
+
+    def wrapping(match: re.Match[str]) -> str:
+        lines = _INDENT.sub(lambda spaces: "&nbsp;" * len(spaces.group()), match[1].expandtabs(4))
+        return '<div class="listing">' + lines.replace("\n", "<br>") + "</div>"
+
+    return _LISTING.sub(wrapping, markup)
 
 
 def _checked_image(match: re.Match[str]) -> str:

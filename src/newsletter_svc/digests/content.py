@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from newsletter_svc.articles.models import Article
-from newsletter_svc.articles.sanitising import fitted_images, lowered_headings
+from newsletter_svc.articles.sanitising import fitted_images, lowered_headings, wrapping_listings
 from newsletter_svc.digests.calendar import Frequency
 
 KIND = "digest"
@@ -91,6 +91,7 @@ def issue_context(
 
 def entry_of(article: Article, *, tz: str) -> Entry:
     """One article as the templates of an issue see it; its date is that of the zone `tz`."""
+    body = wrapping_listings(lowered_headings(article.body_html))
     return Entry(
         title=article.title,
         url=article.url,
@@ -99,7 +100,7 @@ def entry_of(article: Article, *, tz: str) -> Entry:
         summary=article.summary,
         excerpt=article.standfirst,
         # Sanitised when it was stored. The article's title is an h2 here.
-        html=Markup(fitted_images(lowered_headings(article.body_html), width=TEXT_WIDTH)),  # noqa: S704
+        html=Markup(fitted_images(body, width=TEXT_WIDTH)),  # noqa: S704
         text=article.body_text,
         image=Image(article.image_url, article.image_alt) if article.image_url else None,
         minutes=article.reading_minutes,

@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from css_inline import CSSInliner
 
-from newsletter_svc.mail import filters, mime, slots, templates
+from newsletter_svc.mail import filters, mime, slots, templates, unstyled
 from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.bulk.compiled import Build, CompiledLetter
 from newsletter_svc.mail.headers import clean
@@ -53,10 +53,7 @@ class Composer:
         Raises `jinja2.UndefinedError` when `context` lacks what a template prints, and `UnsendableMessage` for text
         that no encoding can carry.
         """
-        subject = clean(self._render_part(kind, "subject.txt", context), limit=mime.SUBJECT_LIMIT)
-        context = {**context, "subject": subject}
-        text = filters.tidy(self._render_part(kind, "body.txt", context))
-        return Rendered(subject, text, self._inliner.inline(self._render_part(kind, "body.html", context)))
+        return _fitted(self._rendered(kind, context))
 
     def consent(self, kind: str, newsletters: Sequence[str], /) -> str:
         """The sentence with which this kind of mail asks to be allowed to send these newsletters (titles)."""
@@ -72,7 +69,7 @@ class Composer:
         The result is plain text and may rest in the database. Raises `slots.LostSlot` for a name that is not printed.
         """
         words = slots.markers(names)
-        return slots.freeze(self.render(kind, {**context, **words}), words)
+        return _fitted(slots.freeze(self._rendered(kind, {**context, **words}), words))
 
     def fill(self, rendered: Rendered, values: Mapping[str, str]) -> Rendered:
         """Return one reader's copy of what `render_with_slots` made."""
@@ -136,6 +133,12 @@ class Composer:
             return self._settings.mail_transactional_sender
         return self._settings.mail_default_sender
 
+    def _rendered(self, kind: str, context: Mapping[str, Any]) -> Rendered:
+        subject = clean(self._render_part(kind, "subject.txt", context), limit=mime.SUBJECT_LIMIT)
+        context = {**context, "subject": subject}
+        text = filters.tidy(self._render_part(kind, "body.txt", context))
+        return Rendered(subject, text, self._inliner.inline(self._render_part(kind, "body.html", context)))
+
     def _render_part(self, kind: str, name: str, context: Mapping[str, Any]) -> str:
         part = self._environment.get_template(f"{kind}/{name}").render(context)
         try:
@@ -143,6 +146,10 @@ class Composer:
         except UnicodeEncodeError:
             raise UnsendableMessage("the text holds half of a character (a lone surrogate)") from None
         return part
+
+
+def _fitted(rendered: Rendered) -> Rendered:
+    return replace(rendered, html=unstyled.fitted(rendered.html))
 
 
 def _require_needed(rendered: Rendered, sample: Sample) -> None:

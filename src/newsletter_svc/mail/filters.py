@@ -1,16 +1,12 @@
-"""What the e-mail templates call beyond Jinja: wrapping, links that may break, names that are safe to greet with."""
+"""What the e-mail templates call beyond Jinja: wrapping, and names that are safe to greet with."""
 
 import re
 import textwrap
-
-from markupsafe import Markup
 
 from newsletter_svc.mail.headers import clean
 
 WIDTH = 72
 _NAME_LIMIT = 60
-_PIECE = 24
-"""Characters of an address that stay together; a narrow phone shows more in a line."""
 _LEAD = re.compile(r"[ ]*(?:> ?)*(?:(?:[-*•]|\d{1,3}[.)])[ ]+)?")
 _LINK_IN_NAME = re.compile(r"://|@|www\.|[^\W\d_]{2,}\.[^\W\d_]{2,}", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -53,9 +49,3 @@ def _wrap_line(line: str, width: int) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def breakable(link: str) -> Markup:
-    """The visible text of a long address, which may go on in the next line also where styles are off."""
-    pieces = (link[start : start + _PIECE] for start in range(0, len(link), _PIECE))
-    return Markup("<wbr>").join(pieces)

@@ -14,7 +14,8 @@ from newsletter_svc.errors import NewsletterError
 from newsletter_svc.mail.message import Rendered
 
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-_SLOT = re.compile(f"{_OPEN}([a-z_]+){_CLOSE}")
+SLOT = re.compile(f"{_OPEN}([a-z_]+){_CLOSE}")
+"""A slot in frozen text; the group is its name."""
 _RESERVED = re.compile(f"[{_OPEN}{_CLOSE}]")
 
 
@@ -65,7 +66,7 @@ def place(slot: str) -> str:
 
 def split(part: str) -> list[str]:
     """Return the text before the first slot, that slot's name, the text up to the next one, and so on."""
-    return _SLOT.split(part)
+    return SLOT.split(part)
 
 
 def fill_text(part: str, values: Mapping[str, str]) -> str:
@@ -86,4 +87,4 @@ def _fill_part(part: str, values: Mapping[str, str]) -> str:
             raise LostSlot(match[1])
         return values[match[1]]
 
-    return _SLOT.sub(value, part)
+    return SLOT.sub(value, part)

@@ -67,7 +67,7 @@ def open_templates(
     )
     environment.globals["publication"] = publication
     environment.filters.update(localised.filters())
-    environment.filters.update(wrap=filters.wrap, greeting_name=filters.greeting_name, breakable=filters.breakable)
+    environment.filters.update(wrap=filters.wrap, greeting_name=filters.greeting_name)
     return environment
 
 
