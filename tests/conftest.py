@@ -20,13 +20,14 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web.state import EXTENSION
-from tests import broker
+from tests import broker, remembered
 from tests.fakes.nameserver import Nameserver
 from tests.inbox import Inbox
 
 # Tests assert what happens; how long it takes on a busy machine belongs to the benchmarks.
 hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
+remembered.remember()
 
 KEY = "a key for tests that is long enough to sign with"
 
@@ -108,9 +109,18 @@ def database(database_url: str) -> Iterator[Database]:
     database.dispose()
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the templates of mails are kept as the first test compiled them."""
+    folder = tmp_path_factory.mktemp("templates")
+    folder.chmod(0o700)
+    return folder
+
+
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
+def settings(database_url: str, compiled_templates: Path, tmp_path: Path) -> Settings:
     """Development with the local mailbox, so that a test finds what was sent as files, and limits that nobody meets."""
+    (tmp_path / "templates").symlink_to(compiled_templates)
     return Settings(
         secret_keys=(KEY,),
         database_url=database_url,

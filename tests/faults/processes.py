@@ -82,6 +82,8 @@ def command(
 def _run(arguments: tuple[str, ...], environ: dict[str, str], log: Path, fast_by: timedelta) -> None:
     from newsletter_svc.app import main
 
+    # Who runs the tests in the background of a shell has Ctrl-C ignored, and so would what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if fast_by:
         _set_clock(fast_by)
     with log.open("ab") as output:
