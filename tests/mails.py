@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 from newsletter_svc.digests import content
@@ -61,11 +62,17 @@ def issue_context(text: str | None, *, articles: int) -> Mapping[str, Any]:
     )
 
 
+@cache
+def _composer(settings: Settings) -> Composer:
+    # With its templates compiled, which takes longer than all else that is done here.
+    return Composer(settings)
+
+
 def outgoing(
     kind: str, text: str | None = None, *, settings: Settings = SETTINGS, articles: int = 5
 ) -> OutgoingMessage:
     """The finished mail, by the same way as every other: digests compiled, the others one by one."""
-    composer = Composer(settings)
+    composer = _composer(settings)
     reader = Mailbox("ada@example.net", text or "Ada")
     message_id, envelope_sender = f"<{kind}.4f2a@news.example.org>", "bounces+1f.0ab3@news.example.org"
     if kind != content.KIND:

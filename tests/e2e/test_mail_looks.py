@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from newsletter_svc import palette
 from newsletter_svc.digests import content
@@ -65,19 +66,21 @@ class Words:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def page() -> Iterator[Page]:
+    """The window that all mails are shown in, one after the other; it fetches nothing."""
     with chromium() as browser:
-        yield browser
+        page = browser.new_page()
+        page.route("**/*", lambda route: route.abort())
+        yield page
 
 
-def opened(browser: Browser, html: str, *, width: int, scheme: Scheme = "light") -> Page:
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page = context.new_page()
-    page.route("**/*", lambda route: route.abort())
+def show(page: Page, html: str, *, width: int, scheme: Scheme = "light") -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
     page.set_content(html, wait_until="domcontentloaded")
-    return page
 
 
+@cache
 def html_of(kind: str, settings: Settings = SETTINGS, text: str | None = None) -> str:
     return Received("", (), (), outgoing(kind, text, settings=settings).content, None).part("html")
 
@@ -92,10 +95,9 @@ def hexadecimal(colour: str) -> str:
 @pytest.mark.parametrize("settings", PROGRAMS.values(), ids=PROGRAMS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_text_can_be_read(browser: Browser, kind: str, scheme: Scheme, settings: Settings) -> None:
-    page = opened(browser, html_of(kind, settings), width=375, scheme=scheme)
+def test_all_text_can_be_read(page: Page, kind: str, scheme: Scheme, settings: Settings) -> None:
+    show(page, html_of(kind, settings), width=375, scheme=scheme)
     texts = [Words(*each) for each in page.evaluate(TEXTS)]
-    page.context.close()
     assert len(texts) > 5
     is_dark = palette.luminance(hexadecimal(texts[0].behind)) < 0.2
     assert is_dark == (scheme == "dark")
@@ -107,52 +109,45 @@ def test_all_text_can_be_read(browser: Browser, kind: str, scheme: Scheme, setti
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mail_program_that_drops_the_style_sheet_still_shows_text_that_can_be_read(
-    browser: Browser, kind: str
-) -> None:
+def test_a_mail_program_that_drops_the_style_sheet_still_shows_text_that_can_be_read(page: Page, kind: str) -> None:
     html = re.sub(r"<style.*?</style>", "", html_of(kind), flags=re.DOTALL)
-    page = opened(browser, html, width=375)
+    show(page, html, width=375)
     texts = [Words(*each) for each in page.evaluate(TEXTS)]
-    page.context.close()
     assert min(words.contrast for words in texts) >= palette.READABLE
 
 
 @pytest.mark.parametrize("text", [None, LONG], ids=["plain", "long"])
 @pytest.mark.parametrize("width", [320, 375, 700])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mail_keeps_to_the_width_of_its_screen(browser: Browser, kind: str, width: int, text: str | None) -> None:
-    page = opened(browser, html_of(kind, text=text), width=width)
+def test_a_mail_keeps_to_the_width_of_its_screen(page: Page, kind: str, width: int, text: str | None) -> None:
+    show(page, html_of(kind, text=text), width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for words, height in page.evaluate(TARGETS):
         assert height >= 44, words
-    page.context.close()
 
 
-def test_a_mail_keeps_to_the_width_of_a_phone_also_where_its_styles_are_left_out(browser: Browser) -> None:
+def test_a_mail_keeps_to_the_width_of_a_phone_also_where_its_styles_are_left_out(page: Page) -> None:
     for kind, text in product(KINDS, (None, LONG)):
         html = re.sub(r"<style.*?</style>|\sstyle=\"[^\"]*\"", "", html_of(kind, text=text), flags=re.DOTALL)
-        page = opened(browser, html, width=375)
+        show(page, html, width=375)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, kind
         page.set_viewport_size({"width": 320, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, kind
-        page.context.close()
 
 
-def test_styles_make_up_for_what_is_narrow_without_them(browser: Browser) -> None:
+def test_styles_make_up_for_what_is_narrow_without_them(page: Page) -> None:
     """Pictures are as wide as they were meant to be, and no word breaks where it would only without styles."""
-    page = opened(browser, html_of(content.KIND, text=LONG), width=700)
+    show(page, html_of(content.KIND, text=LONG), width=700)
     widths = page.locator("img").evaluate_all("pictures => pictures.map((picture) => picture.width)")
     assert {round(width, -1) for width in widths} == {520, 140}
     assert page.locator("wbr").count() > 10
     assert page.locator("wbr").first.evaluate("wbr => getComputedStyle(wbr).display") == "none"
-    page.context.close()
 
 
-def test_a_story_in_another_script_runs_in_its_own_direction(browser: Browser) -> None:
+def test_a_story_in_another_script_runs_in_its_own_direction(page: Page) -> None:
     for settings in (SETTINGS, ARABIC):
-        page = opened(browser, html_of(content.KIND, settings), width=375)
+        show(page, html_of(content.KIND, settings), width=375)
         story = page.locator(".story").first
         assert story.evaluate("story => getComputedStyle(story).direction") == "ltr"
         story.evaluate("story => { story.innerHTML = '<p>وقعت عشر حكومات</p>' }")
         assert story.evaluate("story => getComputedStyle(story).direction") == "rtl"
-        page.context.close()
