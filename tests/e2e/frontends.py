@@ -19,7 +19,7 @@ from newsletter_svc.web import kit
 from tests import guide
 from tests.conftest import KEY
 from tests.e2e.chromium import chromium
-from tests.e2e.conftest import WITHOUT_LIMITS
+from tests.e2e.house import WITHOUT_LIMITS
 from tests.e2e.service import Service, free_port, magic_link, running
 from tests.fakes.frontend import Frontend
 from tests.fakes.smtp import Received, Sink

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import KEY
+from tests.conftest import fresh_database
 from tests.e2e.chromium import chromium
-from tests.e2e.conftest import WITHOUT_LIMITS
-from tests.e2e.service import Service, magic_link, running
+from tests.e2e.house import House, opened
+from tests.e2e.service import Service, magic_link
 from tests.fakes.smtp import Sink
 from tests.fakes.stripe import SECRET_KEY, WEBHOOK_SECRET, StripeStandIn
 
@@ -21,46 +20,44 @@ NOT_UPDATED = "Your billing was not updated."
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stripe() -> Iterator[StripeStandIn]:
     with StripeStandIn() as stand_in:
         yield stand_in
 
 
-@pytest.fixture
-def service(database_url: str, sink: Sink, port: int, tmp_path: Path, stripe: StripeStandIn) -> Iterator[Service]:
-    with running(
-        tmp_path,
-        port,
-        DATABASE_URL=database_url,
-        SECRET_KEYS=KEY,
-        MAIL_SERVER="127.0.0.1",
-        MAIL_PORT=str(sink.port),
-        STRIPE_SECRET_KEY=SECRET_KEY,
-        STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
-        STRIPE_API_BASE=stripe.url,
-        **WITHOUT_LIMITS,
-    ) as service:
-        yield service
+@pytest.fixture(scope="module")
+def house(migrated_url: str, tmp_path_factory: pytest.TempPathFactory, stripe: StripeStandIn) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    environ = {
+        "STRIPE_SECRET_KEY": SECRET_KEY,
+        "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "STRIPE_API_BASE": stripe.url,
+    }
+    with opened(fresh_database(migrated_url, folder), folder, **environ) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @contextmanager
-def signed_in(service: Service, sink: Sink, *, scripts: bool) -> Iterator[Page]:
+def signed_in(browser: Browser, service: Service, sink: Sink, *, scripts: bool) -> Iterator[Page]:
     """A window in which Ada is signed in; whatever its console complains of fails the test."""
-    with chromium() as browser:
-        page = _window(browser, scripts=scripts)
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        service.ask("POST", "/signin", {"email": ADA})
-        page.goto(magic_link(sink.wait_for(1)[0]))
-        page.get_by_role("button").first.click()
-        expect(page.locator(".account")).to_contain_text(ADA)
-        yield page
-        assert complaints == []
-
-
-def _window(browser: Browser, *, scripts: bool) -> Page:
-    return browser.new_context(java_script_enabled=scripts, viewport={"width": 375, "height": 800}).new_page()
+    context = browser.new_context(java_script_enabled=scripts, viewport={"width": 375, "height": 800})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    service.ask("POST", "/signin", {"email": ADA})
+    page.goto(magic_link(sink.wait_for(1)[0]))
+    page.get_by_role("button").first.click()
+    expect(page.locator(".account")).to_contain_text(ADA)
+    yield page
+    context.close()
+    assert complaints == []
 
 
 def expect_sentence(page: Page, sentence: str) -> None:
@@ -69,10 +66,10 @@ def expect_sentence(page: Page, sentence: str) -> None:
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_a_reader_cancels_and_then_updates_their_card(
-    service: Service, sink: Sink, stripe: StripeStandIn, scripts: bool
+    browser: Browser, service: Service, sink: Sink, stripe: StripeStandIn, scripts: bool
 ) -> None:
     customer = stripe.account.add_customer()
-    with signed_in(service, sink, scripts=scripts) as page:
+    with signed_in(browser, service, sink, scripts=scripts) as page:
         page.goto(f"{service.url}/account")
         expect(page.locator("main")).to_contain_text("There is no payment on record for this address.")
         service.command("billing", "link", ADA, customer)

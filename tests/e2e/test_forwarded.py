@@ -4,27 +4,21 @@ import http.client
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import KEY
-from tests.e2e.service import Service, running
+from tests.conftest import fresh_database
+from tests.e2e.house import House, opened
+from tests.e2e.service import Service
 from tests.fakes.smtp import Sink
 
 
-@pytest.fixture
-def service(database_url: str, sink: Sink, port: int, tmp_path: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def house(migrated_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Two workers with a limit that is soon reached, and no proxy before them."""
-    environ = {
-        "DATABASE_URL": database_url,
-        "SECRET_KEYS": KEY,
-        "MAIL_SERVER": "127.0.0.1",
-        "MAIL_PORT": str(sink.port),
-        "LIMIT_PER_IP": "10/hour",
-    }
-    with running(tmp_path, port, **environ) as service:
-        yield service
+    folder = tmp_path_factory.mktemp("house")
+    with opened(fresh_database(migrated_url, folder), folder, LIMIT_PER_IP="10/hour") as house:
+        yield house
 
 
 def ask(service: Service, number: int) -> int:

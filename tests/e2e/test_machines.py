@@ -56,6 +56,12 @@ def parts(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Parts]
 
 
 @pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
 def start(database_url: str, broker_url: str, sink: Sink, tmp_path: Path) -> Start:
     """Start a worker on the machine of that name."""
 

@@ -4,32 +4,71 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from newsletter_svc.clock import utcnow
 from newsletter_svc.delivery.models import Delivery, Status
 from newsletter_svc.parts import Parts
-from tests.e2e.conftest import Start
-from tests.e2e.service import Service, wait_until
-from tests.factories import make_reader, owe_issue
+from tests.conftest import KEY
+from tests.e2e.house import inside
+from tests.e2e.service import Service, free_port, running, wait_until
+from tests.factories import owe_issue
 from tests.fakes.smtp import Received, Sink
+from tests.faults.issues import add_readers
 from tests.faults.processes import descendants
 from tests.wire import check_wire
 
 READERS = 500
 ROUNDS = 10
 
+Start = Callable[[], AbstractContextManager[Service]]
+
 pytestmark = pytest.mark.usefixtures("readers")
 
 
 @pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def start(database_url: str, sink: Sink, port: int, tmp_path: Path) -> Start:
+    """Start the service: two workers, and the sender beside them."""
+    environ = {
+        "DATABASE_URL": database_url,
+        "SECRET_KEYS": KEY,
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": str(sink.port),
+    }
+    return lambda: running(tmp_path, port, **environ)
+
+
+@pytest.fixture
+def service(start: Start) -> Iterator[Service]:
+    """A service of this test's own, since it does not outlive it unharmed."""
+    with start() as service:
+        yield service
+
+
+@pytest.fixture
+def parts(database_url: str, port: int, tmp_path: Path) -> Iterator[Parts]:
+    with inside(database_url, port, tmp_path) as parts:
+        yield parts
+
+
+@pytest.fixture
 def readers(parts: Parts) -> None:
-    with parts.database.transaction() as session:
-        for number in range(READERS):
-            make_reader(session, f"reader-{number}@example.org", now=utcnow())
+    add_readers(parts, READERS)
 
 
 def owe_an_issue(parts: Parts, title: str) -> None:
@@ -53,7 +92,7 @@ def settled(parts: Parts) -> int:
 
 
 def message_ids(mails: list[Received]) -> list[str]:
-    return [mail.message["Message-ID"] for mail in mails]
+    return [mail.headers["Message-ID"] for mail in mails]
 
 
 def owed_message_ids(parts: Parts) -> set[str]:
@@ -98,7 +137,7 @@ def test_two_senders_share_ten_rounds_and_every_mail_goes_out_once(service: Serv
             mails = sink.received[(number - 1) * READERS :]
             assert len(mails) == READERS
             assert Counter(mail.recipients[0] for mail in mails).most_common(1)[0][1] == 1
-            assert {mail.message["Subject"] for mail in mails} == {mails[0].message["Subject"]}
+            assert {mail.headers["Subject"] for mail in mails} == {mails[0].headers["Subject"]}
         of_service, of_worker = descendants(sender), descendants(worker)
     assert watcher.has_seen(of_service)
     assert watcher.has_seen(of_worker)

@@ -13,8 +13,10 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -39,11 +41,16 @@ class Received:
     raw: bytes
     answer: str | None
 
-    @property
+    @cached_property
     def message(self) -> EmailMessage:
         parsed = message_from_bytes(self.raw, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
         return parsed
+
+    @cached_property
+    def headers(self) -> Message:
+        """Of a thousand mails, what is read for a look at their headers."""
+        return BytesHeaderParser(policy=policy.default).parsebytes(self.raw.partition(b"\r\n\r\n")[0])
 
     def part(self, subtype: str) -> str:
         """The decoded text of the part `plain` or `html`, with `\\n` at the ends of lines."""
