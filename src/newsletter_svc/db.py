@@ -32,10 +32,14 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.types import TypeDecorator
 
 from newsletter_svc import locks
+from newsletter_svc.groups import Group, Job, T, Take, Work
 from newsletter_svc.prepared import Prepared
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
+
+MOST_JOINED = 32
+"""So many pieces of work share a transaction at most: others wait for the lock, and who came first for its answer."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -90,7 +94,9 @@ class Database:
         self.engine = _engine(url)
         # SQLite has one writer. Threads that take turns here are woken as soon as it is theirs; in the database they
         # would sleep and look again, ever longer. Other processes still meet there.
-        self._turn = threading.RLock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        self._is_sqlite = self.engine.dialect.name == "sqlite"
+        self._turn = threading.RLock() if self._is_sqlite else contextlib.nullcontext()
+        self._group = Group(self._do_together, most=MOST_JOINED)
 
     @contextmanager
     def transaction(self, *, kept_by: type[Exception] | tuple[()] = ()) -> Iterator[Session]:
@@ -109,6 +115,27 @@ class Database:
                 session.rollback()
                 raise
 
+    def joined(self, work: Work[T], *, kept_by: type[Exception] | tuple[()] = ()) -> T:
+        """Do work in a transaction that it shares with what other threads bring at the same moment.
+
+        For the busiest doors. It ends when the transaction is committed; an error undoes only its own work, and one of
+        the class `kept_by` not even that. What undoes the whole, such as a full disk, is raised for each of them.
+        The work runs statements and adds no objects to the session. It must not be in a transaction already.
+        """
+        if self._is_sqlite:
+            return self._group.join(Job(work, kept_by=kept_by))
+        # PostgreSQL joins commits by itself, and two long transactions could wait for each other's rows.
+        with self.transaction(kept_by=kept_by) as session:
+            return work(session)
+
+    def _do_together(self, take: Take) -> None:
+        with self.transaction() as session:
+            session.connection()
+            # Taken when the lock is ours: whoever came while we waited for it is there by now.
+            jobs = take()
+            for job in jobs:
+                _do_apart(session, job, is_alone=len(jobs) == 1)
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session for looking only: on SQLite it takes no write lock, and whatever it changed is undone."""
@@ -117,6 +144,24 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+def _do_apart(session: Session, job: Job[object], *, is_alone: bool) -> None:
+    """Do a job in a transaction that others may share. Raises what has undone it for all of them."""
+    if is_alone:
+        job.do(session)
+        return
+    driver: Any = session.connection().connection.driver_connection
+    # By the driver: SQLAlchemy's own savepoints cost as much as a transaction.
+    driver.execute("SAVEPOINT job")
+    try:
+        job.do(session)
+    except Exception:
+        if not driver.in_transaction:
+            raise  # A full disk, for example: SQLite has rolled back everything.
+        session.expunge_all()
+        driver.execute("ROLLBACK TO job")
+    driver.execute("RELEASE job")
 
 
 def insert_row(session: Session, table: type[Base], values: dict[str, Any]) -> None:

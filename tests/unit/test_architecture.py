@@ -14,7 +14,7 @@ FLOORS = (
     {"cores", "errors", "palette"},
     {"bounce_mailboxes"},
     {"dkim_keys", "environment", "secret_keys", "streams", "stripe_keys", "webhook_keys", "zones"},
-    {"clock", "listening", "locks", "logs", "prepared", "settings"},
+    {"clock", "groups", "listening", "locks", "logs", "prepared", "settings"},
     {"db", "tokens"},
     {"alerts", "audit"},
     {"limits", "links", "mail"},

@@ -1,9 +1,12 @@
 """Counters of rate limits in the database: a storage of the `limits` library, shared by processes and machines."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from typing import Any
 
 from limits.storage import Storage
-from sqlalchemy import Executable, String, bindparam, case, delete, select
+from sqlalchemy import BindParameter, Executable, String, and_, bindparam, case, delete, literal, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -37,9 +40,7 @@ class SessionStorage(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add to the counter, or open a new window of `expiry` seconds; the new count. One statement, hence no race."""
-        now = utcnow()
-        values = {"key": key, "amount": amount, "closes": now + timedelta(seconds=expiry), "now": now}
-        return int(_HIT.run(self._session, values)[0][0])
+        return hit(self._session, {key: expiry}, amount=amount)[key]
 
     def get(self, key: str) -> int:
         """The count in the window that is open now; 0 for none."""
@@ -61,21 +62,50 @@ class SessionStorage(Storage):
         return delete_where(self._session, Counter)
 
 
-def _hit(dialect: str) -> Executable:
-    insert = insert_into(dialect, Counter).values(
-        key=bindparam("key"), count=bindparam("amount"), expires_at=bindparam("closes")
-    )
-    is_open = Counter.expires_at > bindparam("now")
+def hit(session: Session, windows: Mapping[str, int], *, amount: int = 1) -> dict[str, int]:
+    """Add to all these counters in one statement, hence without a race; the new counts by key.
+
+    `windows` has the seconds of each counter's window, which opens with its first hit.
+    """
+    now = utcnow()
+    values: dict[str, object] = {"amount": amount, "now": now}
+    for number, (key, seconds) in enumerate(windows.items()):
+        values[f"key_{number}"] = key
+        values[f"closes_{number}"] = now + timedelta(seconds=seconds)
+    return dict(_hits(len(windows)).run(session, values))
+
+
+def take_back(session: Session, keys: Iterable[str]) -> None:
+    """Undo one hit of each of these counters, in the transaction of the hit."""
+    for key in keys:
+        _TAKE_BACK.run(session, {"key": key})
+
+
+@lru_cache
+def _hits(count: int) -> Prepared:
+    return Prepared(partial(_hit, count=count))
+
+
+def _hit(dialect: str, *, count: int) -> Executable:
+    rows: list[dict[str, BindParameter[Any]]] = [
+        {"key": bindparam(f"key_{number}"), "count": bindparam("amount"), "expires_at": bindparam(f"closes_{number}")}
+        for number in range(count)
+    ]
+    insert = insert_into(dialect, Counter).values(rows)
+    # A window whose only hit was taken back has not begun.
+    is_open = and_(Counter.expires_at > bindparam("now"), Counter.count > 0)
     return insert.on_conflict_do_update(
         index_elements=["key"],
         set_={
             "count": case((is_open, Counter.count + insert.excluded.count), else_=insert.excluded.count),
             "expires_at": case((is_open, Counter.expires_at), else_=insert.excluded.expires_at),
         },
-    ).returning(Counter.count)
+    ).returning(Counter.key, Counter.count)
 
 
-_HIT = Prepared(_hit)
+_TAKE_BACK = Prepared(
+    lambda _: update(Counter).where(Counter.key == bindparam("key")).values(count=Counter.count - literal(1))
+)
 
 
 def purge(session: Session, *, now: datetime) -> int:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
-from typing import cast
+from typing import NamedTuple, cast
 
 from limits import RateLimitItem, parse_many
 from limits.errors import ConfigurationError
@@ -18,7 +18,8 @@ from newsletter_svc.audit import Event
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.errors import NewsletterError
-from newsletter_svc.limits import buckets
+from newsletter_svc.groups import T, Work
+from newsletter_svc.limits import buckets, counters
 from newsletter_svc.limits.counters import SessionStorage
 from newsletter_svc.settings import DATABASE_STORAGE, Settings, SettingsError
 from newsletter_svc.tokens import Keyring
@@ -56,9 +57,21 @@ class CodesLocked(OverLimit):
     """Too many wrong codes for one address; the links in its mails still work."""
 
 
+class _Limit(NamedTuple):
+    """One rate, and the key of the counter that it is held against."""
+
+    scope: Scope
+    rate: RateLimitItem
+    key: str
+
+
+_Counted = tuple[_Limit | None, int]
+"""The limit that was exceeded, and its count."""
+
+
 @dataclass(frozen=True)
 class _Over:
-    scope: Scope
+    limit: _Limit
     retry_after: int
     is_first: bool
     """Whether this hit is the first one over the limit in its window."""
@@ -82,23 +95,30 @@ class Limits:
         with self._database.transaction(kept_by=OverLimit) as session:
             yield session
 
+    def counted(self, work: Work[T]) -> T:
+        """The same for work that may share its transaction with that of other requests, as `Database.joined` says."""
+        return self._database.joined(work, kept_by=OverLimit)
+
     def may_send(self, session: Session, address: str, *, peer: str, purpose: str) -> bool:
         """Count a request for mail. False: the address has had enough, so answer as always and send nothing.
 
         Raises PeerOverLimit, ServiceOverLimit. In this order, so that who is turned away spends no reader's mails.
         """
         network, mailbox = buckets.network(peer), buckets.folded(address)
-        storage = self._storage(session)
-        over = self._first_over(storage, Scope.PEER, self._per_ip, network)
-        over = over or self._first_over(storage, Scope.EVERYBODY, self._overall, "")
-        if over is not None:
-            raise self._turned_away(session, over, network)
-        return self._first_over(storage, Scope.ADDRESS, self._per_address, mailbox, purpose) is None
+        limits = [
+            *self._limits(Scope.PEER, self._per_ip, network),
+            *self._limits(Scope.EVERYBODY, self._overall, ""),
+            *self._limits(Scope.ADDRESS, self._per_address, mailbox, purpose),
+        ]
+        over = self._first_over(session, limits)
+        if over is None or over.limit.scope is Scope.ADDRESS:
+            return over is None
+        raise self._turned_away(session, over, network)
 
     def count_trapped(self, session: Session, *, peer: str) -> None:
         """Count a request that is known to be a program's, for its network alone. Raises PeerOverLimit."""
         network = buckets.network(peer)
-        over = self._first_over(self._storage(session), Scope.PEER, self._per_ip, network)
+        over = self._first_over(session, self._limits(Scope.PEER, self._per_ip, network))
         if over is not None:
             raise self._turned_away(session, over, network)
 
@@ -107,40 +127,67 @@ class Limits:
 
         Raises CodesLocked, whether or not the code is right.
         """
-        with self.counting() as session:
-            over = self._first_over(self._storage(session), Scope.CODES, self._wrong_codes, str(subscriber_id))
+
+        def count(session: Session) -> None:
+            over = self._first_over(session, self._of_codes(subscriber_id))
             if over is not None:
                 raise self._turned_away(session, over, subscriber_id=subscriber_id)
 
+        self.counted(count)
+
     def forgive_code(self, subscriber_id: int) -> None:
         """The code that was counted was right: only wrong ones lock."""
-        with self.counting() as session:
+
+        def forgive(session: Session) -> None:
             storage = self._storage(session)
-            for rate in self._wrong_codes:
-                storage.incr(self._key(Scope.CODES, rate, str(subscriber_id)), rate.get_expiry(), -1)
+            for limit in self._of_codes(subscriber_id):
+                storage.incr(limit.key, limit.rate.get_expiry(), -1)
+
+        self.counted(forgive)
+
+    def _of_codes(self, subscriber_id: int) -> list[_Limit]:
+        return self._limits(Scope.CODES, self._wrong_codes, str(subscriber_id))
+
+    def _limits(self, scope: Scope, rates: Sequence[RateLimitItem], whose: str, purpose: str = "") -> list[_Limit]:
+        """The counters of one scope, that of the shortest window first."""
+        bucket = buckets.key(self._keyring, scope, whose)
+        return [_Limit(scope, rate, _key(scope, rate, bucket, purpose)) for rate in rates]
 
     def _storage(self, session: Session) -> Storage:
         """Where counters stand. In the database all of one request share a transaction, and its one commit."""
         return SessionStorage(session) if self._shared is None else self._shared
 
-    def _first_over(
-        self, storage: Storage, scope: Scope, rates: Sequence[RateLimitItem], whose: str, purpose: str = ""
-    ) -> _Over | None:
-        """Count one hit for each rate, the shortest window first; stop at the first rate that is exceeded.
+    def _first_over(self, session: Session, limits: Sequence[_Limit]) -> _Over | None:
+        """Count one hit for each limit, in this order, up to the first that is exceeded.
 
         So a second click within a minute does not use up what the hour allows.
         """
-        for rate in rates:
-            key = self._key(scope, rate, whose, purpose)
-            count = storage.incr(key, rate.get_expiry())
-            if count > rate.amount:
-                wait = storage.get_expiry(key) - utcnow().timestamp()
-                return _Over(scope, max(1, ceil(wait)), is_first=count == rate.amount + 1)
-        return None
+        count = self._count_together if self._shared is None else self._count_one_by_one
+        over, counted = count(session, limits)
+        if over is None:
+            return None
+        wait = 0.0
+        # The asker of a mail that is withheld is told nothing, and no look-up more may tell them.
+        if over.scope is not Scope.ADDRESS:
+            wait = self._storage(session).get_expiry(over.key) - utcnow().timestamp()
+        return _Over(over, max(1, ceil(wait)), is_first=counted == over.rate.amount + 1)
 
-    def _key(self, scope: Scope, rate: RateLimitItem, whose: str, purpose: str = "") -> str:
-        counted_apart = purpose if rate.get_expiry() <= SHORT_SECONDS else ""
-        return rate.key_for(scope, counted_apart, buckets.key(self._keyring, scope, whose))
+    def _count_together(self, session: Session, limits: Sequence[_Limit]) -> _Counted:
+        """In the database: all at once, and those that come after the one that is exceeded are taken back."""
+        counts = counters.hit(session, {limit.key: limit.rate.get_expiry() for limit in limits})
+        for number, limit in enumerate(limits):
+            if counts[limit.key] > limit.rate.amount:
+                counters.take_back(session, (after.key for after in limits[number + 1 :]))
+                return limit, counts[limit.key]
+        return None, 0
+
+    def _count_one_by_one(self, session: Session, limits: Sequence[_Limit]) -> _Counted:
+        storage = self._storage(session)
+        for limit in limits:
+            counted = storage.incr(limit.key, limit.rate.get_expiry())
+            if counted > limit.rate.amount:
+                return limit, counted
+        return None, 0
 
     def _turned_away(
         self, session: Session, over: _Over, network: str | None = None, *, subscriber_id: int | None = None
@@ -148,14 +195,20 @@ class Limits:
         """Tell the operator, and return what tells the caller."""
         now = utcnow()
         peer = audit.hashed_peer(self._keyring, network) if network else None
+        scope = over.limit.scope
         if over.is_first:
-            audit.record(session, Event.LIMITED, reason=over.scope, subscriber_id=subscriber_id, peer=peer, now=now)
-        if over.scope is Scope.EVERYBODY:
+            audit.record(session, Event.LIMITED, reason=scope, subscriber_id=subscriber_id, peer=peer, now=now)
+        if scope is Scope.EVERYBODY:
             alerts.report(session, Cause.GLOBAL_LIMIT, now=now)
-        return _ERRORS[over.scope](over.retry_after)
+        return _ERRORS[scope](over.retry_after)
 
 
 _ERRORS = {Scope.PEER: PeerOverLimit, Scope.EVERYBODY: ServiceOverLimit, Scope.CODES: CodesLocked}
+
+
+def _key(scope: Scope, rate: RateLimitItem, bucket: str, purpose: str) -> str:
+    counted_apart = purpose if rate.get_expiry() <= SHORT_SECONDS else ""
+    return rate.key_for(scope, counted_apart, bucket)
 
 
 def _rates(notation: str) -> list[RateLimitItem]:

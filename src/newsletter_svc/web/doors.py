@@ -161,19 +161,23 @@ def check_email(asked: asking.Request, *, is_trap: bool = False) -> Response:
 def count_and_owe(asked: asking.Request, *, is_trap: bool = False) -> str:
     """Count the request and owe its mail in one transaction; the pre-session. Raises OverLimit."""
     service, peer = parts(), peers.address()
+
+    def work(session: Session) -> str:
+        if is_trap:
+            service.limits.count_trapped(session, peer=peer)
+            return _fall_for(session, asked)
+        may_send = service.limits.may_send(session, asked.address.key, peer=peer, purpose=asked.door)
+        return _request_link(session, asked, withheld=None if may_send else Withheld.LIMIT)
+
     try:
-        with service.limits.counting() as session:
-            if is_trap:
-                service.limits.count_trapped(session, peer=peer)
-                return _fall_for(session, asked)
-            may_send = service.limits.may_send(session, asked.address.key, peer=peer, purpose=asked.door)
-            presession = _request_link(session, asked, withheld=None if may_send else Withheld.LIMIT)
+        presession = service.limits.counted(work)
     except PeerOverLimit:
         if peers.come_through_an_unknown_proxy():
-            with parts().database.transaction() as session:
+            with service.database.transaction() as session:
                 alerts.report(session, Cause.UNTRUSTED_PROXY, now=utcnow())
         raise
-    service.wake(Lane.TRANSACTIONAL)
+    if not is_trap:
+        service.wake(Lane.TRANSACTIONAL)
     return presession
 
 
