@@ -70,6 +70,9 @@ def test_no_view_is_wider_than_its_window(browser: Browser, address: str) -> Non
             for view in ("desktop", "phone", "dark", "text", "source"):
                 page.goto(f"{address}?view={view}")
                 assert page.evaluate("document.documentElement.scrollWidth") == width
+                assert page.locator(".tabs").evaluate("tabs => tabs.scrollWidth - tabs.clientWidth") == 0
+                if view == "desktop":
+                    assert page.locator("iframe").evaluate("frame => frame.clientWidth") >= 700
 
 
 def test_the_web_version_shows_its_pictures_and_every_article(browser: Browser, service: Service, parts: Parts) -> None:

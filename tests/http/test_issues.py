@@ -139,6 +139,15 @@ def test_the_address_without_its_last_slash_shows_the_same_and_leads_nowhere_els
     assert "elsewhere.example" not in answer.text
 
 
+def test_titles_in_another_script_keep_their_direction_in_the_archive(parts: Parts, open_client: FlaskClient) -> None:
+    publish(parts, "Ports!", "نص!", "Grain?", "شيء", "Fifth")
+
+    words = open_client.get("/digests/").text
+
+    assert "<bdi>Briefing: Ports!</bdi>" in words
+    assert "<bdi>نص!</bdi> · <bdi>Grain?</bdi> · <bdi>شيء</bdi> · 1 more" in words
+
+
 def test_an_empty_archive_says_so(open_client: FlaskClient) -> None:
     assert "There is none yet." in open_client.get("/digests/").text
     assert ET.fromstring(open_client.get("/digests/feed.atom").data).findall(f"{ATOM}entry") == []
@@ -166,6 +175,7 @@ def test_the_feed_is_atom_with_the_issues_addresses(parts: Parts, open_client: F
 
     assert answer.content_type == "application/atom+xml; charset=utf-8"
     feed = ET.fromstring(answer.data)
+    assert feed.get("{http://www.w3.org/XML/1998/namespace}lang") == "en-GB"
     (entry,) = feed.findall(f"{ATOM}entry")
     assert entry.findtext(f"{ATOM}id") == parts.links.digest(public_id)
     assert entry.findtext(f"{ATOM}title") == "Briefing: The “Quiet” <Budget> & 😀"

@@ -79,6 +79,10 @@ def test_many_faults_are_counted_after_the_first_three() -> None:
     assert remarks(links)["Links"].text.endswith("http://news.example/2 is not https; and 7 more.")
 
 
+def test_what_is_wrong_in_two_places_is_said_once() -> None:
+    assert remarks('<a href="http://news.example/1">x</a>' * 2)["Links"].text == "http://news.example/1 is not https."
+
+
 def test_a_link_that_the_text_part_lacks_is_named() -> None:
     remark = remarks(text="Nothing")["Text part"]
     assert (remark.is_good, remark.text) == (False, "It lacks https://news.example/a.")
@@ -92,3 +96,19 @@ def test_a_picture_without_words_is_named_and_an_empty_one_is_for_decoration() -
         True,
         "All 2 have an alternative text, 1 of them an empty one, as for decoration.",
     )
+    assert remarks()["Pictures"].text == "The only one has an alternative text."
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("https://news.example/b.webp?w=520", "of a format that many mail programs do not show"),
+        ("https://news.example/logo.SVG", "of a format that many mail programs do not show"),
+        ("http://news.example/b.jpg", "is not https"),
+    ],
+)
+def test_a_picture_that_readers_would_not_see_is_named(source: str, fault: str) -> None:
+    remark = remarks(GOOD + f'<img src="{source}" alt="A port.">')["Pictures"]
+    assert not remark.is_good
+    assert f"{source} " in remark.text
+    assert fault in remark.text

@@ -12,6 +12,7 @@ from newsletter_svc.settings import is_loopback
 SUBJECT_SHOWN = 60
 """About so many characters of a subject are shown beside the sender on a wide screen; phones show fewer."""
 _NAMED = 3
+_RARELY_SHOWN = (".webp", ".avif", ".svg", ".heic", ".jxl")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _size(encoded: str, html: str) -> Remark:
 def _links(page: "_Page") -> Iterator[Remark]:
     faults = [f"{link.url or 'a link without address'} {fault}" for link in page.links if (fault := _fault(link))]
     if faults:
-        yield Remark(False, "Links", f"{_some(faults)}.")
+        yield Remark(False, "Links", f"{_some(list(dict.fromkeys(faults)))}.")
     else:
         yield Remark(True, "Links", f"All {len(page.links)} lead to https addresses and say where.")
 
@@ -86,15 +87,27 @@ def _in_both_parts(page: "_Page", text: str) -> Iterator[Remark]:
 
 
 def _pictures(page: "_Page") -> Iterator[Remark]:
-    without = [source for source, alt in page.pictures if alt is None]
-    if without:
-        yield Remark(False, "Pictures", f"{_some(without)} has no alternative text (alt).")
-    elif page.pictures:
-        silent = sum(not alt for _, alt in page.pictures)
-        decorative = f", {silent} of them an empty one, as for decoration" if silent else ""
-        yield Remark(True, "Pictures", f"All {len(page.pictures)} have an alternative text{decorative}.")
-    else:
-        yield Remark(True, "Pictures", "There is none.")
+    faults = [f"{source} {fault}" for source, alt in page.pictures if (fault := _fault_of_picture(source, alt))]
+    silent = sum(not alt for _, alt in page.pictures)
+    decorative = f", {silent} of them an empty one, as for decoration" if silent else ""
+    match len(page.pictures):
+        case _ if faults:
+            yield Remark(False, "Pictures", f"{_some(list(dict.fromkeys(faults)))}.")
+        case 0:
+            yield Remark(True, "Pictures", "There is none.")
+        case 1:
+            yield Remark(True, "Pictures", f"The only one has an {'empty ' if silent else ''}alternative text.")
+        case count:
+            yield Remark(True, "Pictures", f"All {count} have an alternative text{decorative}.")
+
+
+def _fault_of_picture(source: str, alt: str | None) -> str | None:
+    if alt is None:
+        return "has no alternative text (alt)"
+    parts = urlsplit(source)
+    if parts.path.lower().endswith(_RARELY_SHOWN):
+        return "is of a format that many mail programs do not show (use JPEG, PNG or GIF)"
+    return "is not https" if parts.scheme == "http" and not is_loopback(parts.hostname or "") else None
 
 
 def _some(things: list[str]) -> str:

@@ -6,20 +6,25 @@ from xml.etree import ElementTree as ET
 
 from newsletter_svc.digests.archive import Page, PastIssue
 from newsletter_svc.links import Links
+from newsletter_svc.mail.publication import Publication
 
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _ATOM = "http://www.w3.org/2005/Atom"
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # XML 1.0 has no way to write these.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def atom(page: Page, number: int, *, links: Links, publication: str, title: str | None, slug: str | None) -> bytes:
+def atom(
+    page: Page, number: int, *, links: Links, publication: Publication, title: str | None, slug: str | None
+) -> bytes:
     """One page of the feed; `title` and `slug` are those of the newsletter, None for all of them."""
-    feed = ET.Element("feed", xmlns=_ATOM)
+    name = publication.name
+    feed = ET.Element("feed", {"xmlns": _ATOM, _LANGUAGE: publication.lang})
     _text(feed, "id", links.feed(slug=slug))
-    _text(feed, "title", f"{publication}: {title}" if title and title != publication else publication)
+    _text(feed, "title", f"{name}: {title}" if title and title != name else name)
     _text(feed, "updated", max((issue.made_at for issue in page.issues), default=_NEVER).isoformat())
-    _text(ET.SubElement(feed, "author"), "name", publication)
+    _text(ET.SubElement(feed, "author"), "name", name)
     _link(feed, "self", links.feed(slug=slug, page=number))
     _link(feed, "alternate", links.archive(slug=slug))
     if number > 1:

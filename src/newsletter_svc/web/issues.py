@@ -66,7 +66,7 @@ def feed() -> Response:
         page = _page(session, newsletter, number)
     title = newsletter.title if newsletter else None
     slug = newsletter.slug if newsletter else None
-    publication = parts().composer.publication.name
+    publication = parts().composer.publication
     written = feeds.atom(page, number, links=parts().links, publication=publication, title=title, slug=slug)
     return _kept(Response(written, content_type="application/atom+xml; charset=utf-8"))
 
