@@ -16,7 +16,7 @@ from newsletter_svc.alerts import Cause
 from newsletter_svc.app import create_app
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
-from newsletter_svc.delivery import keeper, mailings
+from newsletter_svc.delivery import keeper, mailings, sender
 from newsletter_svc.delivery.bulk import BulkLane
 from newsletter_svc.delivery.keeper import SMALLEST_BATCH
 from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Mailing, MailingState, Status, Suppression
@@ -211,9 +211,29 @@ def test_a_mailing_goes_over_one_connection_and_is_done_when_all_of_it_is(
     assert pause_reason(service.database) == (MailingState.DONE, None)
 
 
-def test_sign_in_mail_is_claimed_one_by_one(sink: Sink, service: Parts, senders: Senders) -> None:
-    owe(service.database, *readers(2), lane=Lane.TRANSACTIONAL)
-    assert [senders.single.run_round().handled for _ in range(3)] == [1, 1, 0]
+def test_few_mails_of_sign_in_are_claimed_one_by_one_and_many_together(
+    sink: Sink, service: Parts, senders: Senders
+) -> None:
+    owe(service.database, *readers(10), lane=Lane.TRANSACTIONAL)
+    assert [senders.single.run_round().handled for _ in range(5)] == [1, 2, 4, 3, 0]
+    assert len(sink.received) == 10
+
+
+def test_what_was_claimed_with_a_mail_at_which_the_server_hangs_is_sent_by_another_thread(
+    sink: Sink, service: Parts, senders: Senders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "STUCK_SECONDS", 0)
+    owe(service.database, *readers(4), lane=Lane.TRANSACTIONAL)
+    assert senders.single.run_round().handled == 1
+    sink.answer("dot", Do.HANG, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(senders.single.run_round)
+        sink.wait_for(2)
+        assert senders.run(Lane.TRANSACTIONAL).handled == 2
+        assert statuses(service.database).count(Status.CLAIMED) == 1, "the one that the server has not answered for"
+        assert hanging.result().handled == 1
+    assert sorted(statuses(service.database)) == [Status.SENT] * 3 + [Status.UNKNOWN]
+    assert len(sink.received) == 4
 
 
 def test_nothing_is_sent_without_a_claim_that_everybody_can_see(sink: Sink, service: Parts, senders: Senders) -> None:

@@ -5,18 +5,49 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, CursorResult, bindparam, case, literal, text, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import UtcDateTime, change
 from newsletter_svc.delivery.models import Claimed, Delivery, Status
+from newsletter_svc.prepared import Prepared
 
 
-def sent(session: Session, delivery: Claimed, *, reply: str, now: datetime) -> bool:
-    """The server has accepted it, with this reply."""
-    return _mark(session, delivery, status=Status.SENT, reply=reply, reason=None, finished_at=now)
+class Sent(NamedTuple):
+    """What was marked: the subscriber that it is for, or None for nobody, or for somebody who was erased meanwhile."""
+
+    subscriber_id: int | None
+
+
+def sent(session: Session, delivery: Claimed, *, reply: str, now: datetime) -> Sent | None:
+    """The server has accepted it, with this reply. None where it was not ours to mark any more."""
+    values = {"mine": delivery.id, "worker": delivery.claimed_by, "came": reply, "now": now}
+    marked = _SENT.run(session, values)
+    return Sent(marked[0][0]) if marked else None
+
+
+_SENT = Prepared(
+    lambda _: (
+        update(Delivery)
+        .where(
+            Delivery.id == bindparam("mine"),
+            Delivery.status == Status.CLAIMED,
+            Delivery.claimed_by == bindparam("worker"),
+        )
+        .values(
+            status=Status.SENT,
+            # Servers quote the address that they speak of, and the reader may have been erased since the claim.
+            reply=case((Delivery.recipient != "", bindparam("came", type_=Delivery.reply.type))),
+            reason=None,
+            finished_at=bindparam("now"),
+            claimed_by=None,
+            leased_until=None,
+        )
+        .returning(Delivery.subscriber_id)
+    )
+)
 
 
 def all_sent(session: Session, accepted: Sequence[tuple[Claimed, str]], *, now: datetime) -> int:

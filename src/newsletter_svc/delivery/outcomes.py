@@ -20,18 +20,12 @@ log = structlog.get_logger()
 
 
 def accepted(session: Session, delivery: Claimed, reply: str, *, now: datetime) -> None:
-    is_ours = marks.sent(session, delivery, reply=reply, now=now)
-    if is_ours and delivery.lane == Lane.TRANSACTIONAL:
-        _note(session, delivery, now=now)
-    log.info("delivery_sent", delivery=delivery.id, kind=delivery.kind, attempts=delivery.attempts)
-
-
-def _note(session: Session, delivery: Claimed, *, now: datetime) -> None:
-    # Asked again, since whoever it was for may have been erased while it was under way.
-    subscriber_id = session.scalar(select(Delivery.subscriber_id).where(Delivery.id == delivery.id))
-    if subscriber_id is not None:
+    marked = marks.sent(session, delivery, reply=reply, now=now)
+    if marked is not None and marked.subscriber_id is not None and delivery.lane == Lane.TRANSACTIONAL:
         subject = f"delivery:{delivery.id}"
-        audit.record(session, Event.SENT, reason=delivery.kind, subscriber_id=subscriber_id, subject=subject, now=now)
+        whose = marked.subscriber_id
+        audit.record(session, Event.SENT, reason=delivery.kind, subscriber_id=whose, subject=subject, now=now)
+    log.info("delivery_sent", delivery=delivery.id, kind=delivery.kind, attempts=delivery.attempts)
 
 
 def refused(session: Session, delivery: Claimed, refusal: Refusal, *, now: datetime) -> None:

@@ -1,10 +1,11 @@
-"""The sender of mail that somebody waits for: one by one to the mail server, and written down how each ended."""
+"""The sender of mail that somebody waits for: one after the other to the mail server, and how each ended."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import Protocol
 
 from sqlalchemy.exc import NoResultFound, OperationalError
@@ -17,6 +18,7 @@ from newsletter_svc.delivery import envelope, marks, outcomes, retries
 from newsletter_svc.delivery.claims import Claim, Claims
 from newsletter_svc.delivery.journal import Ended, Journal
 from newsletter_svc.delivery.models import Claimed
+from newsletter_svc.delivery.piles import Pile, Piles
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.failures import DeliveryError, OutcomeUnknown, Refusal, SenderRefused, ServerUnavailable
 from newsletter_svc.mail.message import Letter, OutgoingMessage, UnsendableMessage
@@ -25,8 +27,12 @@ from newsletter_svc.mail.transport import Carrier, Transport
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
 
-BATCH = 1
-"""How many deliveries one claim takes: behind one that a server hangs at, none may wait."""
+MOST_AT_ONCE = 16
+"""How many deliveries one claim takes, once there is no end of them."""
+QUICK_SECONDS = 0.25
+"""So long a mail may take for the next claim to be a larger one."""
+STUCK_SECONDS = 1.0
+"""After so long at one mail, another thread takes over what was claimed with it."""
 REFUSED_PAUSE = timedelta(minutes=1)
 
 
@@ -48,6 +54,18 @@ class Round:
     pause: timedelta = timedelta()
 
 
+Composed = tuple[Claimed, OutgoingMessage]
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a batch ended: what is to be marked for that reason, what becomes of those behind, and the pause then."""
+
+    last: Sequence[Mark] = ()
+    behind: Callable[[Session, Sequence[Claimed]], object] = marks.give_back
+    pause: timedelta = timedelta()
+
+
 @dataclass
 class Sender:
     """Sends what is due. One instance serves all threads of a process, each of which runs rounds."""
@@ -60,6 +78,8 @@ class Sender:
     letters: Mapping[str, WriteLetter]
     stopping: threading.Event = field(default_factory=threading.Event)
     _troubles: int = 0
+    _at_once: int = 1
+    _piles: Piles[Composed] = field(default_factory=Piles)
 
     @property
     def database(self) -> Database:
@@ -70,41 +90,66 @@ class Sender:
 
     def run_round(self) -> Round:
         """Claim a batch and send it. Nothing is sent without a committed claim, or with a transaction open."""
-        with self.claims.take(limit=BATCH) as claim:
-            return Round(handled=0) if claim is None else self._send(claim)
+        self._relieve()
+        limit, begun = self._at_once, monotonic()
+        with self.claims.take(limit=limit) as claim:
+            done = Round(handled=0) if claim is None else self._send(claim)
+        # One by one, so that several threads share a few mails; more and more while they do not come to an end.
+        is_quick = monotonic() - begun < limit * QUICK_SECONDS
+        self._at_once = min(2 * limit, MOST_AT_ONCE) if is_quick and done.handled == limit else 1
+        return done
+
+    def _relieve(self) -> None:
+        """Let the mails go on that were claimed together with one at which the server hangs."""
+        for pile in self._piles.stuck(STUCK_SECONDS):
+            rest = pile.rest()
+            try:
+                with self.database.transaction() as session:
+                    marks.give_back(session, [delivery for delivery, _ in rest])
+            except BaseException:
+                pile.put_back(rest)
+                raise
 
     def _send(self, claim: Claim) -> Round:
         """Send what was claimed. The journal keeps what happened until all of it is marked in one transaction."""
         done: list[Mark] = []
         composed = self._compose_all(claim.deliveries, done)
-        waiting = [delivery for delivery, _ in composed]
-        pause = timedelta()
+        with self._piles.at(composed) as pile:
+            end = self._carry(pile, claim.journal, done)
+            behind = [delivery for delivery, _ in pile.rest()]
+        with self.database.transaction() as session:
+            for mark in (*done, *end.last):
+                mark(session)
+            end.behind(session, behind)
+        return Round(handled=len(done), pause=end.pause)
+
+    def _carry(self, pile: Pile[Composed], journal: Journal, done: list[Mark]) -> _End:
+        """Send one after the other, and add to `done` how each ended; returns how to end with those that are left."""
+        sending: list[Claimed] = []
         try:
             with self.transport.connect() as connection:
-                # What could not be composed takes no place, so there may be more of these than mails.
-                for (delivery, message), place in zip(composed, claim.places(), strict=False):
-                    if not self._goes_on(place):
+                for delivery, message in pile:
+                    sending = [delivery]
+                    # Mail that somebody waits for counts towards a provider's rate, but never waits for its place.
+                    if self.stopping.is_set():
                         break
-                    done.append(self._deliver(delivery, message, claim.journal, connection))
-                    waiting.remove(delivery)
+                    done.append(self._deliver(delivery, message, journal, connection))
+                    sending = []
             self._troubles = 0
-            end: Mark = partial(marks.give_back, deliveries=waiting)
         except ServerUnavailable as failure:
             pause = self._longer_pause()
-            end = partial(outcomes.postponed, deliveries=waiting, failure=failure, due_at=self.now() + pause)
+            postpone = partial(outcomes.postponed, failure=failure, due_at=self.now() + pause)
+            # Those behind were not tried; where nobody could be reached at all, all of them were.
+            return _End([partial(postpone, deliveries=sending)], pause=pause) if sending else _End((), postpone, pause)
         except SenderRefused as failure:
-            pause = REFUSED_PAUSE
             detail = f"{failure.stage}: {failure.text}"
-            done.append(partial(alerts.report, cause=Cause.SENDER_REFUSED, detail=detail, now=self.now()))
-            end = partial(marks.give_back, deliveries=waiting)
-        with self.database.transaction() as session:
-            for mark in (*done, end):
-                mark(session)
-        return Round(handled=len(claim.deliveries) - len(waiting), pause=pause)
+            alert = partial(alerts.report, cause=Cause.SENDER_REFUSED, detail=detail, now=self.now())
+            return _End([alert, partial(marks.give_back, deliveries=sending)], pause=REFUSED_PAUSE)
+        return _End([partial(marks.give_back, deliveries=sending)])
 
-    def _compose_all(self, deliveries: Sequence[Claimed], done: list[Mark]) -> list[tuple[Claimed, OutgoingMessage]]:
+    def _compose_all(self, deliveries: Sequence[Claimed], done: list[Mark]) -> list[Composed]:
         """The mails of a claim, written in one look at the database; what cannot be written is marked as such."""
-        composed: list[tuple[Claimed, OutgoingMessage]] = []
+        composed: list[Composed] = []
         with self.database.reading() as session:
             for delivery in deliveries:
                 try:
@@ -117,10 +162,6 @@ class Sender:
                     # A broken template is our fault and can be mended: the reader must not lose the mail by it.
                     done.append(partial(outcomes.not_written, delivery=delivery, error=error, now=self.now()))
         return composed
-
-    def _goes_on(self, place: datetime) -> bool:
-        """Wait for a message's place in the rate; False when the process is to end."""
-        return not self.stopping.wait(max(0.0, (place - self.now()).total_seconds()))
 
     def _deliver(self, delivery: Claimed, message: OutgoingMessage, journal: Journal, connection: Carrier) -> Mark:
         """Hand over one mail and say how it is to be marked. Raises ServerUnavailable, SenderRefused."""
