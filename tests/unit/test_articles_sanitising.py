@@ -90,6 +90,9 @@ def test_headings_begin_below_the_title_and_leave_no_gap() -> None:
 
     assert re.findall(r"<(h\d)>", markup) == ["h2", "h3", "h4", "h2"]
     assert re.findall(r"</?(h\d)>", lowered_headings(markup)) == ["h3", "h3", "h4", "h4", "h5", "h5", "h3", "h3"]
+    assert re.findall(r"</?(h\d)>", as_html("###### Deep first\n\n# Top\n\n## Next")) == [
+        *("h2", "h2", "h2", "h2", "h3", "h3"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,16 @@ def _ranked_headings(markup: str) -> str:
     """Close the gaps between the levels that a body uses, so that headings go down in order below the title."""
     used = sorted({match[2] for match in _HEADING.finditer(markup)})
     ranks = {level: min(rank, _LOWEST_HEADING) for rank, level in enumerate(used, _HIGHEST_HEADING)}
-    return _HEADING.sub(lambda match: f"{match[1]}{ranks[match[2]]}>", markup)
+    above = _HIGHEST_HEADING - 1
+
+    def ranked(match: re.Match[str]) -> str:
+        nonlocal above
+        if match[1] == "<h":
+            # One step below the heading before it at most: a body may begin with a deep one.
+            above = min(ranks[match[2]], above + 1)
+        return f"{match[1]}{above}>"
+
+    return _HEADING.sub(ranked, markup)
 
 
 def stripped(markup: str) -> str:
