@@ -49,6 +49,15 @@ ARABIC = ArticleDraft(
     image="/media/port-corridor.jpg",
     image_alt="ثلاث رافعات على رصيف.",
 )
+RUSSIAN = ArticleDraft(
+    title="Порт, который хочет стать коридором",
+    body="Десять прибрежных стран подписали в пятницу соглашение.\n\n> Коридор — это обещание «десяти дверей».",
+    url="/articles/koridor",
+    author="Марит Сульхейм",
+    summary="Десять стран договорились осматривать контейнеры один раз вместо десяти.",
+    image="/media/port-corridor.jpg",
+    image_alt="Три крана у причала.",
+)
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 80"><g fill="#00332d"><circle cx="40" cy="40" r="34"/>'
     '<text x="90" y="52" font-family="serif" font-size="36">The Diplomat</text></g></svg>'
@@ -64,13 +73,17 @@ ON_THE_SHEET = (
     ("digest", 700, "light"), ("digest", 700, "dark"), ("digest", 375, "light"), ("digest", 375, "dark"),
     ("digest", 320, "no pictures"), ("digest", 375, "no styles"), ("digest", 375, "inverted"),
     ("one bare article", 375, "light"), ("odd articles", 375, "light"), ("arabic", 375, "light"),
+    ("odd articles", 320, "no styles"), ("russian", 375, "dark"),
     ("branded", 375, "light"), ("branded", 375, "dark"), ("welcome", 700, "light"),
     ("sign_in", 375, "light"), ("sign_in", 375, "dark"),
     ("sign_up", 375, "light"), ("confirm_subscription", 375, "light"), ("already_subscribed", 375, "light"),
     ("confirm_address", 375, "light"), ("address_changed", 375, "light"),
     ("billing_updated", 375, "light"), ("alert", 375, "dark"),
 )  # fmt: skip
-ENDS_ON_THE_SHEET = (("digest", 700, "light"), ("digest", 375, "dark"), ("odd articles", 375, "light"))
+ENDS_ON_THE_SHEET = (
+    ("digest", 700, "light"), ("digest", 375, "dark"), ("odd articles", 375, "light"), ("forty articles", 375, "light"),
+    ("odd articles", 320, "no styles"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,7 @@ def mails() -> dict[str, str]:
     kinds = {kind: sample for kind, sample in samples.samples().items() if kind != content.KIND}
     drafts = importing.read_files(demo.sample_files()).drafts
     arabic = replace(SETTINGS, language="ar", publication_name="الدبلوماسي العالمي")
+    russian = replace(SETTINGS, language="ru", publication_name="Всемирный дипломат")
     brand = replace(
         SETTINGS, brand_color="#00594f", logo_url=f"{SITE}/media/logo.png", tagline="What they said, and what they did."
     )
@@ -98,6 +112,10 @@ def mails() -> dict[str, str]:
         "one bare article": issue(SETTINGS, [ArticleDraft(title="A note", body="There is **one** thing to say.")]),
         "odd articles": issue(SETTINGS, odd(drafts)),
         "arabic": issue(arabic, [replace(ARABIC, title=f"{ARABIC.title} {n}", url=f"/{n}") for n in range(1, 8)]),
+        "russian": issue(russian, [replace(RUSSIAN, title=f"{RUSSIAN.title} {n}", url=f"/{n}") for n in range(1, 8)]),
+        "forty articles": issue(
+            SETTINGS, [replace(drafts[n % 7], title=f"{n}. Title", url=f"/{n}") for n in range(40)]
+        ),
         "branded": issue(brand, drafts[1:4]),
         **{kind: composer.render(kind, sample.context).html for kind, sample in kinds.items()},
     }
