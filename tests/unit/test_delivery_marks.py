@@ -63,13 +63,15 @@ def plans_of(session: Session, accepted: list[tuple[Claimed, str]]) -> str:
 
 def test_rows_of_a_new_issue_are_marked_by_the_index_and_none_is_looked_at_for_each_other(database: Database) -> None:
     # PostgreSQL has not seen them before: it guesses that a claim holds one row, and takes a loop in a loop for cheap.
+    # Of fewer rows it rightly reads all.
+    is_sqlite = database.engine.dialect.name == "sqlite"
     with database.transaction() as session:
-        mailing_id = owe_bulk(session, *(f"reader{number}@example.org" for number in range(3_000)), now=NOW)
+        addresses = (f"reader{number}@example.org" for number in range(1_000 if is_sqlite else 10_000))
+        mailing_id = owe_bulk(session, *addresses, now=NOW)
     with database.transaction() as session:
         lease = ledger.Lease(worker="mine", seconds=300)
         claimed = ledger.claim(session, mailing_id, lease=lease, limit=500, wanted={}, now=NOW)
         plans = plans_of(session, [(row, "250 ok") for row in claimed])
-        is_sqlite = session.get_bind().dialect.name == "sqlite"
     assert "SEARCH deliveries USING INTEGER PRIMARY KEY" in plans if is_sqlite else "pk_deliveries" in plans, plans
     assert "SCAN deliveries" not in plans
     assert "Seq Scan on deliveries" not in plans
