@@ -13,7 +13,10 @@ def main() -> None:
 
     gc.freeze()
     gc.enable()
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # Nor is what is left at the end looked through once more.
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The database: engine, declarative base, and `transaction()`, the only place that commits."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     CursorResult,
     DateTime,
@@ -19,14 +21,19 @@ from sqlalchemy import (
     Enum,
     Executable,
     MetaData,
+    String,
     Table,
     Update,
+    any_,
     create_engine,
     delete,
+    func,
     insert,
     literal,
     make_url,
+    select,
 )
+from sqlalchemy import cast as cast_as
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.types import TypeDecorator
@@ -209,6 +216,13 @@ def among(column: InstrumentedAttribute[int] | ColumnElement[int], ids: Collecti
     if ids and max(ids) - min(ids) < 2 * len(ids):
         return column.between(min(ids), max(ids))
     return column.in_(ids)
+
+
+def is_one_of(session: Session, column: InstrumentedAttribute[str], texts: Collection[str]) -> ColumnElement[bool]:
+    """A condition that these texts meet, handed over as one value: a thousand take longer to name than to find."""
+    if session.get_bind().dialect.name == "sqlite":
+        return column.in_(select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value))
+    return column == any_(cast_as(list(texts), ARRAY(String)))
 
 
 def change(session: Session, statement: Update | Delete) -> int:

@@ -29,7 +29,7 @@ from newsletter_svc.tokens import Keyring
 
 STOP_SECONDS = 20.0
 """How long what is in flight may take when the process is to end; after that nobody knows how it ended."""
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.02
 
 log = structlog.get_logger()
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import repeat
 from uuid import uuid4
 
+from sqlalchemy import ColumnElement
+
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.delivery import journal, leases, ledger, mailings, pace, recovery
@@ -76,13 +78,14 @@ class Claims:
         """
         now = self.now()
         with self.database.reading() as session:
-            if not ledger.anything_due(session, mailing_id, now=now):
-                return None
+            ways = ledger.due_ways(session, mailing_id, now=now)
+        if not ways:
+            return None
         worker = _worker_name()
         # There is a journal before there is a claim, so that whoever finds the claim finds the journal too.
         own = Journal(self.settings.journal_dir, worker, mailing_id=mailing_id)
         try:
-            claim = self._claim(mailing_id, worker, own, limit=limit, now=now)
+            claim = self._claim(mailing_id, worker, own, limit=limit, now=now, ways=ways)
         except BaseException:
             own.close(done=False)
             raise
@@ -141,11 +144,22 @@ class Claims:
             with self.database.transaction() as session:
                 mailings.end_cancelled(session, mailing_id, now=now)
 
-    def _claim(self, mailing_id: int | None, worker: str, own: Journal, *, limit: int, now: datetime) -> Claim:
+    def _claim(
+        self,
+        mailing_id: int | None,
+        worker: str,
+        own: Journal,
+        *,
+        limit: int,
+        now: datetime,
+        ways: Sequence[ColumnElement[bool]],
+    ) -> Claim:
         lease = ledger.Lease(worker=worker, seconds=self.settings.delivery_lease_seconds)
         rate = self.settings.mail_max_per_second
         with self.database.transaction() as session:
-            deliveries = ledger.claim(session, mailing_id, lease=lease, limit=limit, wanted=self.wanted, now=now)
+            deliveries = ledger.claim(
+                session, mailing_id, lease=lease, limit=limit, wanted=self.wanted, now=now, ways=ways
+            )
             if rate is None or not deliveries:
                 return Claim(worker, deliveries, own, now, now)
             start = pace.reserve(session, len(deliveries), per_second=rate, now=now)

@@ -135,6 +135,8 @@ class Keeper:
             self.stock.ended.put_back(ended)
             raise
         self.handled += len(ended.accepted) + sum(note.deliveries for note in ended.notes if note.were_tried)
+        if not self.stock.has_open_ends:
+            self._look_again_at = 0.0  # Whether that was all is worth another look now.
 
     async def _renew(self) -> None:
         now = self._loop.time()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import compress, groupby
 from operator import attrgetter
 from typing import Protocol
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, and_, case, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from newsletter_svc.db import change
@@ -114,7 +114,14 @@ def owed(mailing_id: int | None, now: datetime) -> list[ColumnElement[bool]]:
 
 
 def anything_due(session: Session, mailing_id: int | None, *, now: datetime) -> bool:
-    return is_more_due_than(0, session, mailing_id, now=now)
+    return bool(due_ways(session, mailing_id, now=now))
+
+
+def due_ways(session: Session, mailing_id: int | None, *, now: datetime) -> list[ColumnElement[bool]]:
+    """Those of the ways to be `owed` in which something is: to look is cheaper than to claim in vain."""
+    ways = owed(mailing_id, now)
+    found = session.execute(select(*(exists().where(way) for way in ways))).one()
+    return list(compress(ways, found))
 
 
 def is_more_due_than(count: int, session: Session, mailing_id: int | None, *, now: datetime) -> bool:
@@ -135,16 +142,17 @@ def claim(
     limit: int,
     wanted: Mapping[str, StillWanted],
     now: datetime,
+    ways: Sequence[ColumnElement[bool]] | None = None,
 ) -> list[Claimed]:
     """Take up to `limit` due deliveries of a mailing, or (None) of those that somebody waits for.
 
     Nobody else gets them until the lease has run out. Those that must not go out any more (suppressed, unsubscribed,
     too late) are ended here, and the next take their place; but only so many at once, since the transaction keeps
-    others waiting.
+    others waiting. Whoever has looked which are the `due_ways` passes them.
     """
     good: list[Claimed] = []
     to_look_at = limit * MOST_ENDED
-    for condition in owed(mailing_id, now):
+    for condition in owed(mailing_id, now) if ways is None else ways:
         while len(good) < limit and to_look_at > 0:
             taken = _take(session, mailing_id, condition, lease=lease, limit=limit - len(good), now=now)
             if not taken:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from newsletter_svc.db import change, delete_where, insert_if_absent
+from newsletter_svc.db import change, delete_where, insert_if_absent, is_one_of
 from newsletter_svc.delivery.models import Bounce, Claimed, Delivery, Lane, Scope, Status, Suppression
 
 SIGN_IN_AFTER_BOUNCE = timedelta(days=1)
@@ -92,7 +92,9 @@ def blocked(session: Session, deliveries: Sequence[Claimed], *, now: datetime) -
     """
     keys = {delivery.id: delivery.recipient.lower() for delivery in deliveries}
     found = session.connection().execute(
-        select(Suppression.email_key, Suppression.scope).where(Suppression.email_key.in_(keys.values()))
+        select(Suppression.email_key, Suppression.scope).where(
+            is_one_of(session, Suppression.email_key, set(keys.values()))
+        )
     )
     scopes = {row.email_key: row.scope for row in found}
     if not scopes:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import NamedTuple
 
 import structlog
+from sqlalchemy.orm import configure_mappers
 
 from newsletter_svc.delivery.models import Lane
 from newsletter_svc.jobs import bells
@@ -66,7 +67,7 @@ class Crew:
 
     def keep(self, orders: int | None = None) -> bool:
         """Until SIGTERM or Ctrl-C, or the end of the input `orders`; False when a sender did not end in good order."""
-        driver.prepare()
+        _prepare()
         # What is here stays: the collector must not write to pages that all of them share.
         gc.freeze()
         with bells.ready(orders) as bell:
@@ -122,6 +123,12 @@ class Crew:
         return forked(work)
 
 
+def _prepare() -> None:
+    """Do once what each sender would do at its start."""
+    driver.prepare()
+    configure_mappers()
+
+
 class Reserve:
     """A process forked while this one is still empty, which becomes a crew when it is told of how many.
 
@@ -136,7 +143,7 @@ class Reserve:
             os.close(hold)
             # Ctrl-C reaches all processes of a terminal; the one in front says what is to be done.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            driver.prepare()
+            _prepare()
             bulk = os.read(orders, 1)
             return not bulk or Crew(work, bulk=bulk[0], stop_seconds=stop_seconds).keep(orders)
 

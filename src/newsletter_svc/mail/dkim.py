@@ -55,10 +55,11 @@ class Signer:
 
     def prepare(self, content: bytes, *, now: datetime, body_hash: bytes | None = None) -> Unsigned:
         """Return what is to be signed. Whoever knows the SHA-256 of the relaxed body passes it as `body_hash`."""
-        head, _, body = content.partition(b"\r\n\r\n")
-        fields = _relaxed_fields(head)
+        # Sliced and not parted: the body is 40 KB that nobody needs a copy of.
+        end = content.index(b"\r\n\r\n")
+        fields = _relaxed_fields(content[:end])
         names = [name for name in _SIGNED if name in fields]
-        digest = body_hash or hashlib.sha256(relaxed_body(body)).digest()
+        digest = body_hash or hashlib.sha256(relaxed_body(content[end + 4 :])).digest()
         tags = b"%b t=%d;\r\n h=%b;\r\n bh=%b;\r\n b=" % (
             self._tags,
             now.timestamp(),

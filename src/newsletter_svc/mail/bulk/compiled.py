@@ -88,9 +88,8 @@ class CompiledLetter:
         relaxed = self._relaxed.copy()
         for place in self._places_in_body:
             relaxed[place] = dkim.relaxed_lines(segments[place])
-        # `relaxed_body` would look through all of it again; what is left to do is to take off empty lines at the end.
-        body = b"".join(relaxed).rstrip(b"\r\n") + b"\r\n"
-        return b"".join(segments), hashlib.sha256(body).digest()
+        # `relaxed_body` would look through all of it again, in vain: it ends with the last boundary.
+        return b"".join(segments), hashlib.sha256(b"".join(relaxed)).digest()
 
     def _check(self, values: Mapping[str, str]) -> None:
         if not self._names <= values.keys():
