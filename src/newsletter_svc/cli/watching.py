@@ -17,7 +17,7 @@ from newsletter_svc.jobs.threads import SenderThreads
 from newsletter_svc.logs import only_warnings
 from newsletter_svc.parts import Parts
 
-LOOK_SECONDS = 0.025
+LOOK_SECONDS = 0.05
 COUNTING_SHARE = 50
 """Counting a million rows costs the database something. Between two counts passes so many times what one took."""
 STALLED_SECONDS = 120.0
