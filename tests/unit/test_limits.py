@@ -240,6 +240,21 @@ def test_counters_hold_neither_addresses_nor_ips(limits: Limits, database: Datab
     assert not [key for key in keys if "ada" in key or "192" in key]
 
 
+def test_all_that_is_counted_at_once_is_stored_alike(database: Database) -> None:
+    with database.transaction() as session:
+        assert counters.hit(session, {"ada": 60, "bob": 60, "cleo": 60}) == {"ada": 1, "bob": 1, "cleo": 1}
+        stored = session.connection().exec_driver_sql("SELECT DISTINCT expires_at FROM rate_counters")
+        assert len(stored.all()) == 1
+
+
+def test_a_window_whose_only_hit_was_taken_back_begins_with_the_next_one(database: Database) -> None:
+    with database.transaction() as session:
+        counters.hit(session, {"hour": 60})
+        counters.take_back(session, ["hour"])
+        assert counters.hit(session, {"hour": 3600}) == {"hour": 1}
+        assert SessionStorage(session).get_expiry("hour") == pytest.approx(utcnow().timestamp() + 3600, abs=5)
+
+
 def test_purging_takes_closed_windows_only(limits: Limits, database: Database) -> None:
     ask(limits)
     pass_time(database, 61)

@@ -25,14 +25,14 @@ class Waker:
     """Call it after a commit. Where nobody listens it does nothing: senders look by themselves now and then."""
 
     def __init__(self, pipe: Path) -> None:
-        self._pipe = pipe
+        self._pipes = {lane: str(_of(pipe, lane)) for lane in Lane}
 
     def __call__(self, lane: Lane | None = None) -> None:
         for each in Lane if lane is None else (lane,):
-            self._tell(_of(self._pipe, each))
+            self._tell(self._pipes[each])
 
     @staticmethod
-    def _tell(pipe: Path) -> None:
+    def _tell(pipe: str) -> None:
         # No pipe yet, nobody who reads it, or one that is full of hints: in each case there is nobody left to wake.
         with contextlib.suppress(OSError):
             end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -87,8 +87,14 @@ def _hits(count: int) -> Prepared:
 
 
 def _hit(dialect: str, *, count: int) -> Executable:
+    # Of several rows SQLAlchemy does not see which column a value is for.
+    moment = Counter.expires_at.type
     rows: list[dict[str, BindParameter[Any]]] = [
-        {"key": bindparam(f"key_{number}"), "count": bindparam("amount"), "expires_at": bindparam(f"closes_{number}")}
+        {
+            "key": bindparam(f"key_{number}"),
+            "count": bindparam("amount"),
+            "expires_at": bindparam(f"closes_{number}", type_=moment),
+        }
         for number in range(count)
     ]
     insert = insert_into(dialect, Counter).values(rows)

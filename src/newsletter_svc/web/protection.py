@@ -37,10 +37,13 @@ def install(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False
     app.before_request(refuse_impossible_query)
 
+    by_key = {name.lower(): (name, value) for name, value in headers.items()}
+
     @app.after_request
     def protect(response: Response) -> Response:
-        for name, value in headers.items():
-            response.headers.setdefault(name, value)
+        # In one look at what is there: to ask for each by itself reads all of them each time.
+        present = {name.lower() for name, _ in response.headers}
+        response.headers.extend([header for key, header in by_key.items() if key not in present])
         return forgery.remember(response)
 
 
