@@ -2,20 +2,27 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Page
 
 from newsletter_svc import palette
+from newsletter_svc.articles.models import Article
+from newsletter_svc.articles.plain_text import text_from_markdown
+from newsletter_svc.articles.sanitising import html_from_markdown
 from newsletter_svc.digests import content
+from newsletter_svc.digests.calendar import Frequency
+from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from tests.e2e.chromium import chromium
 from tests.fakes.smtp import Received
-from tests.mails import KINDS, SETTINGS, outgoing
+from tests.mails import KINDS, NOW, SETTINGS, outgoing
 
 pytestmark = pytest.mark.browser
 
@@ -26,6 +33,29 @@ BRANDED = replace(
 ARABIC = replace(SETTINGS, language="ar")
 PROGRAMS = {"ours": SETTINGS, "branded": BRANDED, "from right to left": ARABIC}
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 6
+PICTURE = Path(__file__).parents[2] / "src/newsletter_svc/web/static/media/mountain-pass.jpg"
+ODD_BODY = f"""{LONG} and `{"code" * 20}`.
+
+> A quotation with a picture ![A port.](https://x.example/a.jpg)
+>
+> - and a list in it, {LONG}
+
+- A list with a picture ![A port.](https://x.example/b.jpg)
+
+| one | two | three |
+| --- | --- | ----- |
+| {"Word" * 20} | 2 | {"x" * 40} |
+
+```
+def a_long_line(of_code, with_many_arguments, and_another_one): return of_code + with_many_arguments + and_another_one
+```
+
+<img src="https://x.example/c.jpg" width="300" height="200" alt="{LONG}">
+
+## {LONG}
+
+<https://www.example.org/{"path" * 60}>
+"""
 TEXTS = """() => {
   const visible = (element) => element.checkVisibility({checkOpacity: true}) && element.getClientRects().length > 0;
   const behind = (element) => {
@@ -85,6 +115,18 @@ def html_of(kind: str, settings: Settings = SETTINGS, text: str | None = None) -
     return Received("", (), (), outgoing(kind, text, settings=settings).content, None).part("html")
 
 
+@contextmanager
+def pictures(page: Page) -> Iterator[None]:
+    """Every picture that a mail asks for is there."""
+    page.route("**/*.jpg", lambda route: route.fulfill(path=PICTURE))
+    yield
+    page.unroute("**/*.jpg")
+
+
+def without_styles(html: str) -> str:
+    return re.sub(r"<style.*?</style>|\sstyle=\"[^\"]*\"", "", html, flags=re.DOTALL)
+
+
 def hexadecimal(colour: str) -> str:
     """`rgb(156, 58, 28)` as `#9c3a1c`; a colour that shines through would be no colour that can be judged."""
     channels = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", colour)
@@ -128,11 +170,28 @@ def test_a_mail_keeps_to_the_width_of_its_screen(page: Page, kind: str, width: i
 
 def test_a_mail_keeps_to_the_width_of_a_phone_also_where_its_styles_are_left_out(page: Page) -> None:
     for kind, text in product(KINDS, (None, LONG)):
-        html = re.sub(r"<style.*?</style>|\sstyle=\"[^\"]*\"", "", html_of(kind, text=text), flags=re.DOTALL)
-        show(page, html, width=375)
+        show(page, without_styles(html_of(kind, text=text)), width=375)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, kind
         page.set_viewport_size({"width": 320, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, kind
+
+
+def test_neither_code_nor_tables_nor_quoted_pictures_of_an_article_widen_a_mail(page: Page) -> None:
+    base = "https://www.example.org"
+    article = Article(
+        title="Odd",
+        published_at=NOW,
+        body_html=html_from_markdown(ODD_BODY, base_url=base),
+        body_text=text_from_markdown(ODD_BODY, base_url=base),
+    )
+    entry = content.entry_of(article, tz="Europe/London")
+    context = content.issue_context([entry], newsletter="Odd", day=NOW.date(), frequency=Frequency.DAILY)
+    html = Composer(SETTINGS).render(content.KIND, {**context, **dict.fromkeys(content.SLOTS, base)}).html
+    for has_pictures, shown, width in product((True, False), (html, without_styles(html)), (320, 375, 700)):
+        with pictures(page) if has_pictures else nullcontext():
+            show(page, shown, width=width)
+            page.wait_for_load_state("load")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (has_pictures, shown == html)
 
 
 def test_styles_make_up_for_what_is_narrow_without_them(page: Page) -> None:

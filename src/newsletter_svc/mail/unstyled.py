@@ -7,7 +7,7 @@ from math import ceil
 
 from newsletter_svc.mail import slots
 
-SHARE = 240 / 520
+SHARE = 220 / 520
 """What is left of a picture's width: of the text's 520 pixels so many that a quotation on a narrow phone has room."""
 SMALL = 100
 """Pixels; a picture of this width fits beside everything."""
@@ -23,7 +23,7 @@ _NO_PART_OF_A_WORD = (
     r"\ufdd0-\ufdef"
 )
 _TOKEN = re.compile(
-    r"<(?:!--.*?--|(?P<end>/?)(?P<tag>[a-z][a-z0-9]*)[^>\"]*+(?:\"[^\"]*\"[^>\"]*+)*+)>"
+    r"<(?:!--.*?--|style\b.*?</style|(?P<end>/?)(?P<tag>[a-z][a-z0-9]*)[^>\"]*+(?:\"[^\"]*\"[^>\"]*+)*+)>"
     rf"|(?P<words>[^\s<]{{{LONGEST_IN_HEADING + 1},}})",
     re.DOTALL,
 )
