@@ -9,7 +9,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 MARKS ?= not long
 # So many tests run at once; most of the slow ones wait for servers and processes. With 0 they print what they print.
-JOBS ?= 3
+JOBS ?= 4
 IDENTITY := $(PYTHON) -c 'import sys; print(sys.prefix, *sys.version_info[:2])'
 
 .PHONY: help demo test test-long lint bench bench-long lock clean
@@ -28,7 +28,7 @@ demo: $(RUN)
 	@$(VENV)/bin/newsletter demo $(ARGS)
 
 test: $(DEV)
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m '$(MARKS)' $(ARGS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m '$(MARKS)' $(ARGS)
 
 test-long: $(DEV)
 	@$(PYTHON) -m pytest -m long $(ARGS)

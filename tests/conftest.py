@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ hypothesis_settings.load_profile("patient")
 remembered.remember()
 
 KEY = "a key for tests that is long enough to sign with"
+
+
+WAITING = {"e2e", "faults", "smtp"}
+"""The folders whose tests wait for servers and processes more than they work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, each in turn with one whose tests use the time in which it waits."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [path for path in files if path.parent.name in WAITING]
+    working = [path for path in files if path not in waiting]
+    turns = chain.from_iterable(zip_longest(waiting, working))
+    items[:] = [item for path in turns if path is not None for item in files[path]]
 
 
 def _database_of_this_process(url: str | None) -> str | None:

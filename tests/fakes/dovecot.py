@@ -36,6 +36,7 @@ ssl_key = <{folder}/key.pem
 mail_location = maildir:{folder}/mail
 mail_home = {folder}/home
 auth_mechanisms = plain
+auth_failure_delay = 0
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN {folder}/users
@@ -47,6 +48,9 @@ userdb {{
 first_valid_uid = 1
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =

@@ -50,7 +50,7 @@ class Received:
     @cached_property
     def headers(self) -> Message:
         """Of a thousand mails, what is read for a look at their headers."""
-        return BytesHeaderParser(policy=policy.default).parsebytes(self.raw.partition(b"\r\n\r\n")[0])
+        return BytesHeaderParser().parsebytes(self.raw.partition(b"\r\n\r\n")[0])
 
     def part(self, subtype: str) -> str:
         """The decoded text of the part `plain` or `html`, with `\\n` at the ends of lines."""

@@ -41,10 +41,11 @@ def service(settings: Settings) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def make_host(settings: Settings, server: MailServer, tmp_path: Path) -> MakeHost:
+def make_host(settings: Settings, server: MailServer, compiled_templates: Path, tmp_path: Path) -> MakeHost:
     def make(name: str) -> Host:
         var = tmp_path / name
         var.mkdir()
+        (var / "templates").symlink_to(compiled_templates)
         return Host(settings, server, var)
 
     return make

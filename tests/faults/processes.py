@@ -15,7 +15,7 @@ from pathlib import Path
 from newsletter_svc import clock
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["newsletter_svc.app"])
+_CONTEXT.set_forkserver_preload(["tests.faults.forerunner"])
 
 
 @dataclass(frozen=True)

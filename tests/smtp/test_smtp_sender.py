@@ -22,6 +22,7 @@ from newsletter_svc.delivery.keeper import SMALLEST_BATCH
 from newsletter_svc.delivery.models import Claimed, Delivery, Lane, Mailing, MailingState, Status, Suppression
 from newsletter_svc.delivery.sender import Round, Sender
 from newsletter_svc.jobs.threads import SenderThreads
+from newsletter_svc.mail.bulk import driver
 from newsletter_svc.mail.bulk.opening import opener
 from newsletter_svc.mail.compose import Composer
 from newsletter_svc.mail.message import Copy, Letter, Mailbox, Rendered, Stream
@@ -108,6 +109,8 @@ def senders_of(parts: Parts, clock: Callable[[], datetime]) -> Senders:
 @pytest.fixture(autouse=True)
 def look_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "IDLE_LOOK_SECONDS", 0.05)
+    # Longer than the patience below, so that a server in trouble is tried twice and then left alone.
+    monkeypatch.setattr(driver, "FIRST_BACKOFF_SECONDS", 0.3)
 
 
 @pytest.fixture
