@@ -120,7 +120,7 @@ class Sink:
 
         self._run(close_all())
 
-    def wait_for(self, count: int, *, seconds: float = 10) -> list[Received]:
+    def wait_for(self, count: int, *, seconds: float = 30) -> list[Received]:
         """Return what was received once that is `count` mails at least."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.received) >= count, seconds), (
