@@ -23,6 +23,8 @@ from newsletter_svc.jobs.forks import forked, told_to_end
 from newsletter_svc.jobs.process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from newsletter_svc.mail.bulk import driver
 
+GARBAGE_AT = 20_000
+"""So many more objects made than thrown away, and the collector looks for circles."""
 KILL_SECONDS = 2.0
 """How much longer than they themselves grant it, senders are waited for."""
 
@@ -68,8 +70,11 @@ class Crew:
     def keep(self, orders: int | None = None) -> bool:
         """Until SIGTERM or Ctrl-C, or the end of the input `orders`; False when a sender did not end in good order."""
         _prepare()
-        # What is here stays: the collector must not write to pages that all of them share.
+        # What is here stays: the collector must not write to pages that all of them share. And a batch of mails is
+        # some ten thousand objects, of which none goes in a circle: to look through them seven hundred at a time is in
+        # vain.
         gc.freeze()
+        gc.set_threshold(GARBAGE_AT)
         with bells.ready(orders) as bell:
             while not bell.is_told:
                 self._fill()
