@@ -71,7 +71,9 @@ def test_light_and_dark_are_shown_whatever_the_browser_prefers(client: FlaskClie
 
 
 def test_text_and_source_are_shown_as_they_are(client: FlaskClient, address: str) -> None:
-    assert "Ports get £40 million" in client.get(f"{address}?view=text").text
+    text = client.get(f"{address}?view=text").text
+    assert '<pre class="plain" lang="en-GB" dir="ltr"' in text
+    assert "Ports get £40 million" in text
     source = client.get(f"{address}?view=source").text
     assert "Content-Transfer-Encoding: quoted-printable" in source
     assert "List-Unsubscribe: &lt;http" in source
