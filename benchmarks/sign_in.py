@@ -1,5 +1,6 @@
 """`POST /signin`: known, unknown and limited addresses beside a bare Flask route, all in one run."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -75,11 +76,12 @@ def _print_row(kind: str, connections: int, result: Result, bare: float, cost: f
 def _processor_seconds(port: int) -> float:
     """What gunicorn's processes have used of the processor so far, without the sender: all name the address."""
     mine = f"127.0.0.1:{port}".encode()
-    return sum(
-        _ticks(process) / TICKS
-        for process in Path("/proc").glob("[0-9]*")
-        if mine in (process / "cmdline").read_bytes().split(b"\0")
-    )
+    seconds = 0.0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # It has ended meanwhile, and was none of ours.
+            if mine in (process / "cmdline").read_bytes().split(b"\0"):
+                seconds += _ticks(process) / TICKS
+    return seconds
 
 
 def _ticks(process: Path) -> int:
