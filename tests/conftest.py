@@ -21,6 +21,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.web.state import EXTENSION
+from newsletter_svc.words import shipped
 from tests import broker, remembered
 from tests.fakes.nameserver import Nameserver
 from tests.inbox import Inbox
@@ -97,7 +98,7 @@ def fresh_database(migrated_url: str, folder: Path) -> str:
         if POSTGRES:
             tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
             session.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
-        newsletters.ensure_default(session, now=utcnow())
+        newsletters.ensure_default(session, words=shipped(), now=utcnow())
     database.dispose()
     return url
 

@@ -35,6 +35,7 @@ from newsletter_svc.parts import Parts
 from newsletter_svc.settings import Settings, SettingsError
 from newsletter_svc.subscribers import subscriptions
 from newsletter_svc.tokens import Keyring
+from newsletter_svc.words import BadWords, Words, shipped
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -67,7 +68,7 @@ def _assemble(settings: Settings, mail: Transport) -> Parts:
     database = Database(settings.database_url)
     keyring = Keyring(settings.secret_keys, environment=settings.env)
     links = Links(settings, keyring)
-    composer = _tried_composer(settings)
+    composer, words = _tried_texts(settings)
     digest_letters = DigestLetters(composer, links, mail_domain=settings.message_domain)
     claims = Claims(database, settings, _still_wanted())
     signer = choose_signer(settings)
@@ -93,6 +94,7 @@ def _assemble(settings: Settings, mail: Transport) -> Parts:
         keyring=keyring,
         links=links,
         composer=composer,
+        words=words,
         signer=signer,
         mail=mail,
         sender=sender,
@@ -125,13 +127,17 @@ def _single_letters(composer: Composer, links: Links, keyring: Keyring) -> dict[
     }
 
 
-def _tried_composer(settings: Settings) -> Composer:
-    """Templates of the operator's own are tried before anything is sent with them. Raises SettingsError."""
-    composer = Composer(settings)
-    problems = [f"TEMPLATES_DIR: {problem}" for problem in composer.problems(samples.samples())]
+def _tried_texts(settings: Settings) -> tuple[Composer, Words]:
+    """Templates and words of the operator's own are tried before anything is said with them. Raises SettingsError."""
+    composer, words = Composer(settings), shipped()
+    problems = composer.problems(samples.samples())
+    try:
+        words = words.with_those_of(settings.templates_dir)
+    except BadWords as error:
+        problems += error.problems
     if problems:
-        raise SettingsError(problems)
-    return composer
+        raise SettingsError([f"TEMPLATES_DIR: {problem}" for problem in problems])
+    return composer, words
 
 
 def _without_pages(settings: Settings) -> Parts:

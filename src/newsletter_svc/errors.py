@@ -1,6 +1,8 @@
 """The root of the service's errors. Each error class stands beside the code that raises it.
 
     NewsletterError
+    ├── words.ReaderError               the root of those of which a reader is told by the name of a sentence
+    ├── words.BadWords                  an operator's own sentences that cannot take the place of ours
     ├── settings.SettingsError          the environment does not describe a service that can start
     ├── bounce_mailboxes.BadMailbox     an address that names no mailbox
     ├── dkim_keys.UnusableKey           a private key that cannot sign mail that others accept
@@ -33,10 +35,12 @@
     ├── doctor.lookups.NotAnswered      a nameserver that does not say
     ├── doctor.spf.BrokenPolicy, doctor.spf_terms.BadTerm
     ├── web.api_subscribers.NoConsent   a newsletter that only the reader's own word can add
-    ├── web.bodies.BadFields            what was sent is not what is asked for
+    ├── web.bodies.BadFields, BadBody, WrongKind
+    │                                   what was sent is not what is asked for
     ├── web.forgery.ForgedRequest       a form that does not come from a page of ours
     ├── web.lists.NoRoom                no room on the disk for a list that comes in
     ├── web.previews.PreviewOver        the address of a preview was good for an hour
+    ├── web.sessions.SignedOut          nobody is signed in, and what is asked for is a reader's own
     └── web.webhooks.NotSetUp           a webhook of a provider whose key is not among the settings
 
 `web/problems.py` holds the one table from these classes to HTTP.

@@ -19,6 +19,7 @@ from newsletter_svc.mail.dkim import Signer
 from newsletter_svc.mail.transport import Transport
 from newsletter_svc.settings import Settings
 from newsletter_svc.tokens import Keyring
+from newsletter_svc.words import Words
 
 if TYPE_CHECKING:
     from newsletter_svc.auth.passes import Passes
@@ -34,6 +35,8 @@ class Parts:
     keyring: Keyring
     links: Links
     composer: Composer
+    words: Words
+    """The sentences that are said by code, in the publication's language."""
     signer: Signer | None
     """Signs every mail; None where no DKIM key is set."""
     mail: Transport

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import newsletter_svc
@@ -12,7 +13,7 @@ PACKAGE = Path(newsletter_svc.__file__).parent
 
 FLOORS = (
     {"cores", "errors", "palette"},
-    {"bounce_mailboxes"},
+    {"bounce_mailboxes", "words"},
     {"dkim_keys", "environment", "secret_keys", "streams", "stripe_keys", "webhook_keys", "zones"},
     {"clock", "groups", "listening", "locks", "logs", "prepared", "settings"},
     {"db", "tokens"},
@@ -32,12 +33,14 @@ FLOORS = (
 
 FLOOR_OF = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 FLASK = {"flask", "flask_cors", "flask_mail", "werkzeug"}
+ERRORS = {"NewsletterError", "ReaderError"}
 MAY_IMPORT_FLASK = {"web", "cli", "app"}
 
 
-def sources() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def sources() -> list[tuple[Path, ast.Module]]:
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return [(path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def top_of(path: Path) -> str:
@@ -124,6 +127,6 @@ def test_only_the_database_module_commits() -> None:
 
 def test_the_picture_of_the_errors_shows_each_of_them() -> None:
     classes = (node for _, tree in sources() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    named = {node.name for node in classes if [ast.unparse(base) for base in node.bases] == ["NewsletterError"]}
+    named = {node.name for node in classes if {ast.unparse(base) for base in node.bases} & ERRORS}
     assert len(named) > 40
     assert {name for name in named if not re.search(rf"\b{name}\b", errors.__doc__ or "")} == set()

@@ -29,7 +29,7 @@ app = create_app()
 parts = app.extensions[EXTENSION]
 migrations.upgrade(parts.database)
 with parts.database.transaction() as session:
-    newsletters.ensure_default(session, now=utcnow())
+    newsletters.ensure_default(session, words=parts.words, now=utcnow())
 client = app.test_client()
 asked = client.post("/signin", json={"email": "ada@example.org"})
 parts.sender.run_round()

@@ -20,11 +20,11 @@ from newsletter_svc.db import change as change_rows
 from newsletter_svc.db import delete_where, insert_row
 from newsletter_svc.delivery import ledger, suppressions
 from newsletter_svc.delivery.models import Delivery, Lane, Status
-from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers import addresses, people
 from newsletter_svc.subscribers.addresses import Address
 from newsletter_svc.subscribers.models import AddressChange, Subscriber
 from newsletter_svc.tokens import Keyring, fingerprint
+from newsletter_svc.words import ReaderError
 
 UNDO = timedelta(days=7)
 SUBJECT = "address:"
@@ -47,11 +47,11 @@ class Withheld(StrEnum):
     """It is that of another reader, or the asker's own."""
 
 
-class AddressTaken(NewsletterError):
+class AddressTaken(ReaderError):
     """Another reader has proved to own the address."""
 
     def __init__(self) -> None:
-        super().__init__("There is another account with this address by now, so nothing was changed.")
+        super().__init__("problems.address_taken")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers.models import AddressChange
 from newsletter_svc.tokens import BadToken, Keyring, Purpose, fingerprint
+from newsletter_svc.words import ReaderError
 
 NONCE_BYTES = 20
 
@@ -24,11 +24,11 @@ class Step(StrEnum):
 _PURPOSES = {Step.PROVE: Purpose.CHANGE_ADDRESS, Step.UNDO: Purpose.UNDO_ADDRESS}
 
 
-class ChangeGone(NewsletterError):
+class ChangeGone(ReaderError):
     """The link was used, has expired, or was never one of ours."""
 
     def __init__(self) -> None:
-        super().__init__("This link no longer works, and nothing was changed.")
+        super().__init__("problems.change_gone")
 
 
 def nonce(keyring: Keyring, change_id: str, step: Step, *, key_id: str) -> str:

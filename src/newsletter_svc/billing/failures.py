@@ -1,25 +1,26 @@
 """What can go wrong around payment details. None of these quotes Stripe's own words: they may name cards and keys."""
 
 from newsletter_svc.errors import NewsletterError
+from newsletter_svc.words import ReaderError
 
 
-class BillingOff(NewsletterError):
+class BillingOff(ReaderError):
     """A setting is missing without which there is no billing; `setting` names it."""
 
     def __init__(self, setting: str) -> None:
-        super().__init__(f"Billing is not set up on this service: set {setting}.")
+        super().__init__("problems.billing_off", setting=setting)
         self.setting = setting
 
 
-class NoCustomer(NewsletterError):
+class NoCustomer(ReaderError):
     """This reader is no customer at Stripe, or none any more."""
 
 
-class TooManyPresses(NewsletterError):
+class TooManyPresses(ReaderError):
     """One reader asks for payment pages as no person does. `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("You have begun to update your billing too often. Please try again later.")
+        super().__init__("problems.too_many_presses")
         self.retry_after = retry_after
 
 
@@ -27,11 +28,11 @@ class CustomerTaken(NewsletterError):
     """The customer belongs to another subscriber already."""
 
 
-class BadEvent(NewsletterError):
+class BadEvent(ReaderError):
     """The body of an event is not what Stripe sends, or was not signed by who shares our secret."""
 
     def __init__(self, private_reason: str) -> None:
-        super().__init__("not an event of Stripe's")
+        super().__init__("problems.bad_event")
         self.private_reason = private_reason
 
 

@@ -24,7 +24,7 @@ def begin(session: Session, subscriber_id: int, *, redirect: str, now: datetime)
     """One more press. Raises NoCustomer, TooManyPresses."""
     customer_id = customers.customer_of(session, subscriber_id)
     if customer_id is None:
-        raise NoCustomer("There is no payment on record for this address, so there is nothing to update.")
+        raise NoCustomer("problems.no_customer")
     lately = select(func.count()).where(
         BillingUpdate.subscriber_id == subscriber_id, BillingUpdate.created_at > now - WINDOW
     )

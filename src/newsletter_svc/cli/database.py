@@ -20,5 +20,5 @@ def upgrade(parts: Parts) -> None:
     """Create or migrate the tables, and make the default newsletter if there is none."""
     migrations.upgrade(parts.database)
     with parts.database.transaction() as session:
-        newsletters.ensure_default(session, now=utcnow())
+        newsletters.ensure_default(session, words=parts.words, now=utcnow())
     click.echo("The database is up to date.")

@@ -78,7 +78,7 @@ def _load(parts: Parts, *, with_customers: bool) -> None:
     now = utcnow()
     drafts = importing.read_files(samples.sample_files()).drafts
     with parts.database.transaction() as session:
-        newsletters.ensure_default(session, now=now)
+        newsletters.ensure_default(session, words=parts.words, now=now)
         briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
         store.add(session, drafts, newsletter_id=briefing.id, base_url=parts.settings.public_url, now=now)
         for email, name in READERS:

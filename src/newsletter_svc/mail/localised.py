@@ -24,6 +24,7 @@ class Localised:
         return {
             "full_date": self.full_date,
             "long_date": self.long_date,
+            "weekday": self.weekday,
             "moment": self.moment,
             "minutes": self.minutes,
             "hours": self.hours,
@@ -38,6 +39,10 @@ class Localised:
     def long_date(self, day: date) -> str:
         """`24 November 2026`."""
         return format_date(day, "long", locale=self._locale)
+
+    def weekday(self, day: date) -> str:
+        """`Tuesday`."""
+        return format_date(day, "EEEE", locale=self._locale)
 
     def moment(self, when: datetime) -> str:
         """`24 November 2026, 17:05 (Europe/London)`."""

@@ -18,6 +18,7 @@ from jinja2 import (
 )
 from jinja2.bccache import Bucket
 
+from newsletter_svc import words
 from newsletter_svc.mail import filters
 from newsletter_svc.mail.localised import Localised
 from newsletter_svc.mail.publication import Publication
@@ -25,6 +26,8 @@ from newsletter_svc.mail.publication import Publication
 SHIPPED = "shipped"
 """Before a slash, the name under which an own template reaches the one that it replaces: `shipped/_layout.html`."""
 PARTS = ("subject.txt", "body.txt", "body.html")
+PAGES = ("pages", "site")
+"""Folders of an operator's own that hold pages of the web, and nothing of an e-mail."""
 _CACHE_NAME = "template-1-%s"
 _SUFFIXES = (".html", ".txt", ".css")
 
@@ -75,7 +78,7 @@ def broken_files(environment: Environment, own: Path) -> Iterator[str]:
     """What is wrong with the files of an operator's folder by themselves, a sentence for each."""
     for path in sorted(own.rglob("*")):
         name = path.relative_to(own).as_posix()
-        if not path.is_file():
+        if not path.is_file() or name.partition("/")[0] in PAGES:
             continue
         if _is_misnamed(path) and not (templates_folder() / name).is_file():
             yield f"{name} replaces nothing: no e-mail has a part of this name."
@@ -93,7 +96,8 @@ def _is_misnamed(path: Path) -> bool:
     What begins with an underscore may be a piece that an own template includes.
     """
     stems = {part.partition(".")[0] for part in PARTS}
-    return path.stem in stems or (path.suffix in _SUFFIXES and not path.name.startswith("_"))
+    is_other_words = path.suffix == Path(words.FILE).suffix and path.name != words.FILE
+    return is_other_words or path.stem in stems or (path.suffix in _SUFFIXES and not path.name.startswith("_"))
 
 
 def explained(error: Exception, own: Path) -> str:

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from newsletter_svc.errors import NewsletterError
 from newsletter_svc.mail.addresses import wire_address
 from newsletter_svc.mail.message import UnsendableMessage
+from newsletter_svc.words import ReaderError
 
 MAX_LENGTH = 254
 """Octets of an address in a path (RFC 5321 4.5.3.1.3, less the angle brackets)."""
 
 
-class BadAddress(NewsletterError):
-    """Not an address that we write to; the text is a sentence for the person who typed it."""
+class BadAddress(ReaderError):
+    """Not an address that we write to."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Address:
 
 
 def parse(raw: str) -> Address:
-    """The address in `raw`. Raises BadAddress with a sentence that says what is wrong.
+    """The address in `raw`. Raises BadAddress, which says what is wrong.
 
     Only plain `local@domain` is taken: comments, display names, quoted local parts and lists of addresses are refused,
     so one field can never name two recipients. Letter case does not tell two readers apart.
@@ -33,23 +33,23 @@ def parse(raw: str) -> Address:
 
     text = raw.strip(" ")
     if not text:
-        raise BadAddress("Please give your e-mail address.")
+        raise BadAddress("addresses.missing")
     if len(text) > MAX_LENGTH:
-        raise BadAddress("This e-mail address is too long.")
+        raise BadAddress("addresses.too_long")
     local, _, _ = text.rpartition("@")
     if local and not local.isascii():
         # Before any normalisation, since that would turn U+212A (the Kelvin sign) into somebody else's plain K.
-        raise BadAddress("We can only write to addresses whose part before the @ has unaccented letters.")
+        raise BadAddress("addresses.accented")
     try:
         checked = validate_email(text, check_deliverability=False, allow_smtputf8=False, allow_quoted_local=False)
     except EmailNotValidError as error:
-        raise BadAddress("This does not look like an e-mail address.") from error
+        raise BadAddress("addresses.odd") from error
     domain = (checked.ascii_domain or checked.domain).lower()
     try:
         # Whoever is let in must be one that a mail can go to: the envelope has stricter rules than the checker above.
         wire_address(f"{checked.local_part}@{domain}")
     except UnsendableMessage as error:
-        raise BadAddress("Mail servers do not take this e-mail address.") from error
+        raise BadAddress("addresses.refused_by_servers") from error
     return Address(text=f"{checked.local_part}@{domain}", key=f"{checked.local_part.lower()}@{domain}")
 
 

@@ -12,26 +12,26 @@ from babel import Locale, UnknownLocaleError
 from sqlalchemy.orm import Session
 
 from newsletter_svc import zones
-from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers.models import Rhythm, Subscriber, Subscription
+from newsletter_svc.words import ReaderError, typed
 
 LONGEST_PAUSE_WEEKS = 52
 _TAG = re.compile(r"[A-Za-z0-9-]{2,35}")
 
 
-class BadChoice(NewsletterError):
-    """Something that cannot be chosen; `field` is what requests call it, and the text says why."""
+class BadChoice(ReaderError):
+    """Something that cannot be chosen; `field` is what requests call it, and the sentence says why."""
 
-    def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, field: str, name: str, /, **gaps: str | int) -> None:
+        super().__init__(name, **gaps)
         self.field = field
 
 
-class NotSubscribed(NewsletterError):
+class NotSubscribed(ReaderError):
     """A choice for a newsletter that the subscriber has never asked for."""
 
     def __init__(self) -> None:
-        super().__init__("There is no subscription to this newsletter.")
+        super().__init__("subscription.none")
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def of_subscription(session: Session, subscriber_id: int, newsletter_id: int, *,
 def set_time(session: Session, subscriber_id: int, *, send_hour: int | None, timezone: str | None) -> None:
     """Get digests at this local hour from the next issue that is made. Raises BadChoice."""
     if send_hour is not None and not 0 <= send_hour <= 23:
-        raise BadChoice("send_hour", f"{send_hour} is no hour of the day; write a number from 0 to 23.")
+        raise BadChoice("send_hour", "choices.hour", hour=send_hour)
     zone = None if timezone is None else zones.spelled(timezone)
     if timezone is not None and zone is None:
-        raise BadChoice("timezone", f"{timezone[:64]!r} is no time zone; write a name like Europe/London or UTC.")
+        raise BadChoice("timezone", "choices.timezone", timezone=typed(timezone))
     reader = session.get_one(Subscriber, subscriber_id)
     reader.send_hour, reader.timezone = send_hour, zone
     session.flush()
@@ -96,8 +96,8 @@ def set_frequency(
 ) -> None:
     """Get the issues of this rhythm that are made from now on. Raises BadChoice, NotSubscribed."""
     if frequency is not None and frequency not in offered:
-        there_are = " or ".join(offered) or "none to choose from"
-        raise BadChoice("frequencies", f"{frequency[:20]!r} is no frequency of this newsletter; there is {there_are}.")
+        name = "choices.frequency" if offered else "choices.no_frequency"
+        raise BadChoice("frequencies", name, frequency=typed(frequency, limit=20), offered=", ".join(offered))
     subscription = _subscription(session, subscriber_id, newsletter_id)
     subscription.frequency = None if frequency is None else Rhythm(frequency)
     session.flush()
@@ -109,7 +109,7 @@ def pause(session: Session, subscriber_id: int, newsletter_id: int, *, weeks: in
     What is skipped does not come later: those issues are for others.
     """
     if not 1 <= weeks <= LONGEST_PAUSE_WEEKS:
-        raise BadChoice("pause_weeks", f"A pause lasts 1 to {LONGEST_PAUSE_WEEKS} weeks, not {weeks}.")
+        raise BadChoice("pause_weeks", "choices.pause", most=LONGEST_PAUSE_WEEKS, weeks=weeks)
     subscription = _subscription(session, subscriber_id, newsletter_id)
     subscription.paused_until = now + timedelta(weeks=weeks)
     session.flush()
@@ -137,5 +137,5 @@ def _language(text: str) -> str:
     except (UnknownLocaleError, ValueError):
         found = None
     if found is None:
-        raise BadChoice("language", f"{text[:35]!r} is no language; write en-GB, de or ar.")
+        raise BadChoice("language", "choices.language", language=typed(text, limit=35))
     return found.replace("_", "-")

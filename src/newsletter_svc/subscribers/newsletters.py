@@ -9,16 +9,17 @@ from sqlalchemy.orm import Session
 
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers.models import Newsletter
+from newsletter_svc.words import ReaderError, Words, typed
 
 DEFAULT_SLUG = "briefing"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class UnknownNewsletter(NewsletterError):
+class UnknownNewsletter(ReaderError):
     """There is no newsletter with this slug."""
 
     def __init__(self, slug: str) -> None:
-        super().__init__(f"There is no newsletter called {slug[:63]!r}.")
+        super().__init__("subscription.unknown_newsletter", newsletter=typed(slug))
         self.slug = slug
 
 
@@ -59,7 +60,8 @@ def add(session: Session, slug: str, *, title: str, description: str = "", now: 
     return newsletter
 
 
-def ensure_default(session: Session, *, now: datetime) -> None:
+def ensure_default(session: Session, *, words: Words, now: datetime) -> None:
     """The newsletter `briefing`, where there is no newsletter at all."""
     if not listed(session):
-        add(session, DEFAULT_SLUG, title="Briefing", description="Short political briefings.", now=now)
+        said = words.section("default_newsletter")
+        add(session, DEFAULT_SLUG, title=said["title"], description=said["description"], now=now)

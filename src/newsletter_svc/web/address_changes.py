@@ -14,12 +14,13 @@ from newsletter_svc.web.messages import AddressCode
 from newsletter_svc.web.negotiation import wants_json
 from newsletter_svc.web.sessions import reader
 from newsletter_svc.web.state import parts
+from newsletter_svc.words import Saying
 
 changing = Blueprint("address_changes", __name__)
 
 
 def ask(address: Address) -> Response:
-    """Owe the new address its mail and answer always the same, whoever is there. Raises OverLimit, 401 for nobody."""
+    """Owe the new address its mail and answer always the same, whoever is there. Raises OverLimit, SignedOut."""
     service = parts()
     with service.limits.counting() as session:
         signed_in = reader(session)
@@ -102,7 +103,7 @@ def _page(token: str, step: Step) -> Response:
 
 
 def _said(code: AddressCode, *, status: int = 200) -> Response:
-    text = messages.ADDRESS_SENTENCES[code]
+    text = messages.say(Saying(f"address.{code}"))
     if wants_json():
         response = jsonify({"code": code, "message": text})
     else:

@@ -206,6 +206,7 @@ class KitWords(Answer):
     sending: str
     checking: str
     failed: str
+    unreachable: str
     retry: str
     """`{when}` in it stands for a time from now, such as "in 5 minutes"."""
     email_label: str

@@ -70,7 +70,7 @@ def add() -> tuple[Response, int]:
     try:
         address = parse(wanted.email)
     except BadAddress as error:
-        raise BadFields([("email", str(error))]) from error
+        raise BadFields([("email", error.saying)]) from error
     service = parts()
     with service.database.transaction() as session:
         slugs = [each.slug for each in newsletters.get_all(session, wanted.newsletters)]

@@ -49,7 +49,7 @@ def add() -> tuple[Response, int]:
         parse(body.email)
         wanted = suppression_lists.wanted(body.email, body.reason, body.scope)
     except BadAddress as error:
-        raise BadFields([("email", str(error))]) from error
+        raise BadFields([("email", error.saying)]) from error
     except BadSuppression as error:
         raise BadFields([(_field(body), f"{error}.")]) from error
     with parts().database.transaction() as session:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import structlog
 from flask import Blueprint, Response, jsonify, redirect, request
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from newsletter_svc import alerts
@@ -21,6 +20,7 @@ from newsletter_svc.delivery.models import Lane
 from newsletter_svc.web import bodies, forgery, messages, redirects, sessions
 from newsletter_svc.web.messages import Code
 from newsletter_svc.web.negotiation import wants_json
+from newsletter_svc.web.sessions import SignedOut
 from newsletter_svc.web.state import parts
 
 EVENT_BYTES = 1024 * 1024
@@ -51,7 +51,7 @@ def _page_for(begun: BillingUpdate, stripe: Gateway) -> str:
             page = stripe.open_page(begun.key, begun.customer_id, success_url=back, cancel_url=back)
     except NotAtStripe:
         log.warning("stripe_customer_is_gone", billing_update=begun.id)
-        raise NoCustomer("Your payments are not known to our payment provider any more. Please write to us.") from None
+        raise NoCustomer("problems.customer_gone") from None
     with parts().database.transaction() as session:
         updates.remember_session(session, begun.id, page.session_id)
     return page.url
@@ -71,16 +71,14 @@ def come_back() -> WerkzeugResponse:
 
 
 def _own_update(session: Session) -> BillingUpdate | None:
-    """The update that the address names, if it is of the reader who opens it. 401 where that cannot be known."""
+    """The update that the address names, if it is of the reader who opens it. Raises SignedOut."""
     key = request.args.get("update", "")
     begun = updates.find(session, key) if key.isascii() and key.isalnum() else None
     if begun is None:
         return None
     found = sessions.signed_in(session)
     if found is None:
-        raise Unauthorized(
-            "You are signed out in this browser. Sign in and open this page again to see what became of it."
-        )
+        raise SignedOut("problems.billing_signed_out")
     return begun if found.subscriber.id == begun.subscriber_id else None
 
 

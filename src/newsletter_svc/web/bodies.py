@@ -1,16 +1,19 @@
 """What a request says: JSON or a form, read into one checked model."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 from flask import request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from pydantic_core import PydanticCustomError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from newsletter_svc.digests import proofs
 from newsletter_svc.errors import NewsletterError
 from newsletter_svc.subscribers import addresses
 from newsletter_svc.subscribers.addresses import Address, BadAddress
+from newsletter_svc.words import ReaderError, Saying, shipped
 
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", ""})
 LISTS = frozenset({"newsletters", "addresses", "frequencies"})
@@ -26,16 +29,27 @@ _BLOCK = 64 * 1024
 
 
 class BadFields(NewsletterError):
-    """One or more fields are wrong; `errors` has a name and a sentence for each."""
+    """One or more fields are wrong; `errors` has a name and the reason for each, in words where only operators ask."""
 
-    def __init__(self, errors: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(detail for _, detail in errors))
-        self.errors = errors
+    def __init__(self, errors: Sequence[tuple[str, Saying | str]]) -> None:
+        super().__init__(", ".join(field for field, _ in errors))
+        self.errors = tuple(errors)
+
+
+class BadBody(ReaderError):
+    """What was sent is JSON, but not of the form that a body has."""
+
+
+class WrongKind(ReaderError):
+    """What was sent is neither JSON nor an HTML form."""
+
+    def __init__(self) -> None:
+        super().__init__("problems.wrong_kind")
 
 
 def _clean_name(name: str) -> str:
     if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
-        raise ValueError("A name has no control characters.")
+        raise PydanticCustomError("control_characters", "control characters")
     # Marks that turn or hide text are taken out: in a greeting they would change what stands around the name.
     return "".join(character for character in name if character.isprintable()).strip()
 
@@ -128,7 +142,7 @@ def _address(raw: str) -> Address:
     try:
         return addresses.parse(raw)
     except BadAddress as error:
-        raise BadFields([("email", str(error))]) from error
+        raise BadFields([("email", error.saying)]) from error
 
 
 class OneTimeCode(BaseModel):
@@ -168,7 +182,7 @@ class Testing(BaseModel):
                 address = addresses.parse(raw)
                 found[address.key] = address
             except BadAddress as error:
-                errors.append((f"addresses.{place}", str(error)))
+                errors.append((f"addresses.{place}", error.saying))
         if errors:
             raise BadFields(errors)
         return list(found.values())
@@ -177,17 +191,8 @@ class Testing(BaseModel):
 _MOST_DIGITS = 9
 """Of a number that a form can mean; longer ones are refused as text."""
 M = TypeVar("M", bound=BaseModel)
-SENTENCES = {
-    "missing": "This field is required.",
-    "string_type": "This must be text.",
-    "int_type": "This must be a whole number.",
-    "dict_type": "This must be an object.",
-    "string_unicode": "This is not text that can be stored.",
-    "string_too_long": "This is too long.",
-    "list_type": "This must be a list.",
-    "too_long": "These are too many.",
-    "too_short": "One is needed at least.",
-}
+_FAULTS = frozenset(shipped().section("fields"))
+"""Those of pydantic's names for what is wrong that have a sentence; the others share one."""
 
 
 def read(model: type[M]) -> M:
@@ -197,7 +202,7 @@ def read(model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise BadFields([(_field(each["loc"]), _sentence(each)) for each in error.errors()]) from None
+        raise BadFields([(_field(each["loc"]), _saying(each["type"])) for each in error.errors()]) from None
 
 
 def whole() -> bytes:
@@ -224,15 +229,15 @@ def _json() -> dict[str, Any]:
     try:
         body = request.get_json()
     except RecursionError:
-        raise BadRequest("The body is nested too deeply.") from None
+        raise BadBody("problems.nested_too_deeply") from None
     if not isinstance(body, dict):
-        raise BadRequest("The body must be a JSON object.")
+        raise BadBody("problems.not_an_object")
     return body
 
 
 def _form(model: type[BaseModel]) -> dict[str, Any]:
     if request.mimetype not in FORM_TYPES:
-        raise UnsupportedMediaType("Send JSON or an HTML form.")
+        raise WrongKind
     known: dict[str, Any] = {name: request.form[name] for name in model.model_fields if name in request.form}
     for name in FLAGS & known.keys():
         known[name] = {"true": True, "false": False}.get(known[name], known[name])
@@ -249,7 +254,5 @@ def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location)
 
 
-def _sentence(error: Any) -> str:
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    return SENTENCES.get(error["type"], "This is not valid.")
+def _saying(fault: str) -> Saying:
+    return Saying(f"fields.{fault}" if fault in _FAULTS else "fields.invalid")

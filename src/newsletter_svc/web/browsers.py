@@ -1,6 +1,7 @@
 """A browser in a reader's words: enough to recognise one's own, no more."""
 
 from newsletter_svc.web import messages
+from newsletter_svc.words import Saying
 
 BROWSERS = (
     ("Edg", "Edge"),
@@ -29,5 +30,7 @@ def label(user_agent: str) -> str:
     browser = next((name for mark, name in BROWSERS if mark in user_agent), None)
     system = next((name for mark, name in SYSTEMS if mark in user_agent), None)
     if browser is None:
-        return messages.BROWSERS["unknown"]
-    return messages.BROWSERS["on_system"].format(browser=browser, system=system) if system else browser
+        return messages.say(Saying("browsers.unknown"))
+    if system is None:
+        return browser
+    return messages.say(Saying("browsers.on_system", {"browser": browser, "system": system}))

@@ -66,7 +66,7 @@ def _set_frequency(session: Session, subscriber_id: int, slug: str, frequency: s
     try:
         choices.set_frequency(session, subscriber_id, newsletter.id, frequency, offered=offered)
     except NotSubscribed as error:
-        raise bodies.BadFields([("frequencies", str(error))]) from None
+        raise bodies.BadFields([("frequencies", error.saying)]) from None
 
 
 def _set_time(session: Session, subscriber_id: int, wanted: bodies.Choices) -> None:

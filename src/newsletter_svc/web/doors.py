@@ -20,6 +20,7 @@ from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.messages import Code
 from newsletter_svc.web.negotiation import wants_json
 from newsletter_svc.web.state import parts
+from newsletter_svc.words import Saying
 
 doors = Blueprint("doors", __name__)
 
@@ -67,15 +68,15 @@ def sign_in_by_code() -> Response:
     except redeeming.LinkGone as gone:
         if gone.reason is not redeeming.Gone.WRONG_CODE or wants_json():
             raise
-        return _code_page(body.challenge, problem="The code is not right. Please look at it and try again.", status=422)
+        return _code_page(body.challenge, is_wrong=True, status=422)
     service.limits.forgive_code(tried.subscriber_id)
     return let_in(redeemed)
 
 
-def _code_page(challenge: str, *, problem: str | None = None, status: int = 202) -> Response:
+def _code_page(challenge: str, *, is_wrong: bool = False, status: int = 202) -> Response:
     """Look for the mail, or type its code here."""
     text = messages.sentence(Code.CHECK_EMAIL)
-    page = render_template("pages/check_email.html", sentence=text, challenge=challenge, problem=problem)
+    page = render_template("pages/check_email.html", sentence=text, challenge=challenge, is_wrong=is_wrong)
     return make_response(page, status)
 
 
@@ -136,9 +137,7 @@ def _check_newsletters(slugs: list[str] | None) -> None:
 def _lasting(address: Address) -> Address:
     """The address, unless it is one to be thrown away and the operator wants none of those. Raises BadFields."""
     if parts().settings.disposable_domains == "refuse" and disposable.is_disposable(address):
-        raise bodies.BadFields(
-            [("email", "Please give an address that you will keep: this one is made to be thrown away.")]
-        )
+        raise bodies.BadFields([("email", Saying("addresses.disposable"))])
     return address
 
 

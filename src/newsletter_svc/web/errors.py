@@ -8,33 +8,41 @@ from flask import Flask, Response, jsonify, make_response, render_template
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from newsletter_svc.web import messages
 from newsletter_svc.web.negotiation import wants_json
-from newsletter_svc.web.problems import Problem, problem_of
+from newsletter_svc.web.problems import Problem, Reason, problem_of
+from newsletter_svc.words import Saying
 
 log = structlog.get_logger()
 
 
 def answer(problem: Problem) -> Response:
     """The problem as problem+json, or as a page."""
+    title, detail = messages.title(problem.status), _said(problem.detail)
+    errors = [{"field": field, "detail": _said(reason)} for field, reason in problem.errors]
     if wants_json():
         body: dict[str, Any] = {
             "type": "about:blank",
-            "title": problem.status.phrase,
+            "title": title,
             "status": problem.status.value,
-            "detail": problem.detail,
+            "detail": detail,
             "code": problem.code,
         }
-        if problem.errors:
-            body["errors"] = [{"field": field, "detail": detail} for field, detail in problem.errors]
+        if errors:
+            body["errors"] = errors
         response = jsonify(body)
         response.mimetype = "application/problem+json"
     else:
-        detail = " ".join(detail for _, detail in problem.errors) or problem.detail
-        page = {"status": problem.status.value, "title": problem.status.phrase, "detail": detail}
+        detail = " ".join(error["detail"] for error in errors) or detail
+        page = {"status": problem.status.value, "title": title, "detail": detail}
         response = make_response(render_template("pages/error.html", **page))
     response.status_code = problem.status
     response.headers.extend(problem.headers)
     return response
+
+
+def _said(reason: Reason) -> str:
+    return messages.say(reason) if isinstance(reason, Saying) else reason
 
 
 def install(app: Flask) -> None:

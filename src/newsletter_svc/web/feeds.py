@@ -15,16 +15,13 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def atom(
-    page: Page, number: int, *, links: Links, publication: Publication, title: str | None, slug: str | None
-) -> bytes:
-    """One page of the feed; `title` and `slug` are those of the newsletter, None for all of them."""
-    name = publication.name
+def atom(page: Page, number: int, *, links: Links, publication: Publication, title: str, slug: str | None) -> bytes:
+    """One page of the feed; `slug` is that of the newsletter, None for all of them."""
     feed = ET.Element("feed", {"xmlns": _ATOM, _LANGUAGE: publication.lang})
     _text(feed, "id", links.feed(slug=slug))
-    _text(feed, "title", f"{name}: {title}" if title and title != name else name)
+    _text(feed, "title", title)
     _text(feed, "updated", max((issue.made_at for issue in page.issues), default=_NEVER).isoformat())
-    _text(ET.SubElement(feed, "author"), "name", name)
+    _text(ET.SubElement(feed, "author"), "name", publication.name)
     _link(feed, "self", links.feed(slug=slug, page=number))
     _link(feed, "alternate", links.archive(slug=slug))
     if number > 1:

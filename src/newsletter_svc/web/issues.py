@@ -12,8 +12,9 @@ from newsletter_svc.digests.archive import Page
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.subscribers.models import Newsletter
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
-from newsletter_svc.web import feeds, mail_pages
+from newsletter_svc.web import feeds, mail_pages, messages
 from newsletter_svc.web.state import parts
+from newsletter_svc.words import Saying
 
 PER_PAGE = 20
 MAX_PAGE = 100_000
@@ -64,9 +65,9 @@ def feed() -> Response:
     with parts().database.reading() as session:
         newsletter, number = _asked_for(session)
         page = _page(session, newsletter, number)
-    title = newsletter.title if newsletter else None
     slug = newsletter.slug if newsletter else None
     publication = parts().composer.publication
+    title = _feed_title(publication.name, newsletter)
     written = feeds.atom(page, number, links=parts().links, publication=publication, title=title, slug=slug)
     return _kept(Response(written, content_type="application/atom+xml; charset=utf-8"))
 
@@ -76,6 +77,12 @@ def issue_day(moment: datetime) -> str:
     """`24 November 2026`, in the publication's language and time zone."""
     local = moment.astimezone(ZoneInfo(parts().settings.timezone))
     return parts().composer.localised.long_date(local)
+
+
+def _feed_title(publication: str, newsletter: Newsletter | None) -> str:
+    if newsletter is None or newsletter.title == publication:
+        return publication
+    return messages.say(Saying("feed.title", {"publication": publication, "newsletter": newsletter.title}))
 
 
 def _asked_for(session: Session) -> tuple[Newsletter | None, int]:

@@ -22,6 +22,7 @@ CSV = "text/csv"
 NDJSON = "application/x-ndjson"
 MEGABYTE = 1_000_000
 _BLOCK = 64 * 1024
+NOTHING_IMPORTED = "Nothing was imported."
 _CUT_SHORT = "The database stopped this. What is counted is in; send the list again, and it goes on from there."
 
 log = structlog.get_logger()
@@ -78,9 +79,9 @@ def _told(error: BaseException, settings: Settings) -> BaseException:
     match error:
         case RequestEntityTooLarge():
             most = settings.import_max_megabytes
-            return RequestEntityTooLarge(f"A list may have {most:,} MB; send it in parts. Nothing was imported.")
+            return RequestEntityTooLarge(f"A list may have {most:,} MB; send it in parts. {NOTHING_IMPORTED}")
         case ClientDisconnected() | NoMoreData() | ParseException():
-            return BadRequest("The list ended before all of it had come. Nothing was imported.")
+            return BadRequest(f"The list ended before all of it had come. {NOTHING_IMPORTED}")
         case OSError():
             return NoRoom("There is no room for this list at the moment; nothing was imported.")
     return error

@@ -69,7 +69,7 @@ def erase() -> Response:
 
 
 def forget(response: Response) -> None:
-    """Erase who makes this request, and take the cookie away with the answer. 401 for nobody."""
+    """Erase who makes this request, and take the cookie away with the answer. Raises SignedOut."""
     service = parts()
     with service.database.transaction() as session:
         subscriber_id = reader(session).subscriber.id

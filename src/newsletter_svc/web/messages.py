@@ -1,12 +1,14 @@
-"""Every sentence that a frontend shows, and the query strings that stand for them. No sentence is typed elsewhere."""
+"""What is said by code to whoever asks over HTTP: the sentences of frontends, their query strings, the kit's words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify
 
 from newsletter_svc.web.state import parts
+from newsletter_svc.words import Saying
 
 
 class Code(StrEnum):
@@ -20,14 +22,6 @@ class Code(StrEnum):
     BILLING_NOT_UPDATED = "billing_not_updated"
 
 
-SENTENCES = {
-    Code.CHECK_EMAIL: "Success! Check your email for magic link to sign-in.",
-    Code.SUBSCRIBED: "You've successfully subscribed to {publication}.",
-    Code.SIGNED_UP: "Great! You’ve successfully signed up.",
-    Code.SIGNED_IN: "Welcome back! You've successfully signed in.",
-    Code.BILLING_UPDATED: "Success! Your billing info has been updated.",
-    Code.BILLING_NOT_UPDATED: "Your billing was not updated.",
-}
 ACTIONS = {Code.SUBSCRIBED: "subscribe", Code.SIGNED_UP: "signup", Code.SIGNED_IN: "signin"}
 """What stands in `?action=` when the browser comes back to the frontend."""
 STRIPE = {
@@ -45,26 +39,7 @@ class AddressCode(StrEnum):
     RESTORED = "address_restored"
 
 
-ADDRESS_SENTENCES = {
-    AddressCode.ASKED: "Please open the link that we have sent to your new address.",
-    AddressCode.CHANGED: "Your address has been changed.",
-    AddressCode.RESTORED: "Your old address is back, and everybody is signed out.",
-}
-LINK_GONE = "This link no longer works."
-KIT = {
-    "sending": "Sending…",
-    "checking": "Checking…",
-    "failed": "That did not work. Please try again in a moment.",
-    "retry": "You can try again {when}.",
-    "email_label": "Email address",
-    "code_label": "Or type the six digits from the email",
-    "code_button": "Use the code",
-    "new_link": "Send me a new link",
-    "dismiss": "Dismiss this message",
-}
-"""What the frontend kit shows around the sentences. `{when}` becomes "in 5 minutes", in the publication's language."""
-BROWSERS = {"on_system": "{browser} on {system}", "unknown": "an unknown program"}
-"""How mails and the list of sessions name a browser; its own name and that of its system are the same everywhere."""
+LINK_GONE = Saying("link.gone")
 CACHED_SECONDS = 300
 
 
@@ -76,9 +51,19 @@ class Notice:
     success: bool
 
 
+def say(saying: Saying) -> str:
+    """The sentence in the publication's language."""
+    return parts().words.say(saying, number=parts().composer.localised.number)
+
+
+def title(status: HTTPStatus) -> str:
+    """What heads the page of an error. A status that no page of ours is known to have keeps its name from HTTP."""
+    return parts().words.section("titles").get(str(status.value), status.phrase)
+
+
 def sentence(code: Code) -> str:
     """The sentence, with the publication's name in it."""
-    return SENTENCES[code].format(publication=parts().settings.publication_name)
+    return say(Saying(f"sentences.{code}", {"publication": parts().settings.publication_name}))
 
 
 def is_success(code: Code) -> bool:
@@ -102,7 +87,7 @@ def for_query(arguments: Mapping[str, str], *, signed_in: bool = False) -> Notic
         if all(said[name] == value for name, value in query(code).items()):
             return Notice(sentence(code), success=is_success(code))
     if said["action"] in ACTIONS.values() and said["success"] == "false":
-        return Notice(LINK_GONE, success=False)
+        return Notice(say(LINK_GONE), success=False)
     return None
 
 
@@ -120,8 +105,8 @@ def all_messages() -> Response:
     response = jsonify(
         {
             "messages": listed,
-            "link_gone": {"message": LINK_GONE, "queries": failures},
-            "kit": {"lang": publication.lang, "dir": publication.dir, **KIT},
+            "link_gone": {"message": say(LINK_GONE), "queries": failures},
+            "kit": {"lang": publication.lang, "dir": publication.dir, **parts().words.section("kit")},
         }
     )
     response.headers["Cache-Control"] = f"public, max-age={CACHED_SECONDS}"

@@ -20,6 +20,7 @@ from newsletter_svc.web import (
     me,
     messages,
     openapi,
+    own_pages,
     passes,
     preferences,
     previews,
@@ -33,7 +34,7 @@ from newsletter_svc.web.state import EXTENSION
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Give the application all its pages; its parts stand in `app.extensions` already."""
+    """Give the application all its pages; its parts stand in `app.extensions` already. Raises SettingsError."""
     protection.install(app, settings)
     errors.install(app)
     for blueprint in (
@@ -64,8 +65,10 @@ def install(app: Flask, settings: Settings) -> None:
         app.register_blueprint(mailbox.mailbox)
         app.register_blueprint(demo.demo)
     app.add_url_rule("/favicon.ico", "favicon", _favicon)
-    publication = app.extensions[EXTENSION].composer.publication
-    app.context_processor(lambda: {"publication": publication})
+    composer = app.extensions[EXTENSION].composer
+    app.context_processor(lambda: {"publication": composer.publication})
+    app.jinja_env.filters.update(composer.localised.filters())
+    own_pages.install(app, settings.templates_dir)
 
 
 def _favicon() -> Response:

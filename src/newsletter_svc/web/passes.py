@@ -16,7 +16,7 @@ passes = Blueprint("passes", __name__)
 
 @passes.post("/session/token")
 def issue() -> Response:
-    """A short-lived pass for the reader who is signed in. Raises ForgedRequest; 401 for who is not."""
+    """A short-lived pass for the reader who is signed in. Raises ForgedRequest, SignedOut."""
     forgery.check_own_request()
     service = parts()
     with service.database.reading() as session:

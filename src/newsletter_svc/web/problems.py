@@ -33,11 +33,13 @@ from newsletter_svc.subscribers.csv_file import BrokenFile
 from newsletter_svc.subscribers.newsletters import UnknownNewsletter
 from newsletter_svc.tokens import BadToken
 from newsletter_svc.web.api_subscribers import NoConsent
-from newsletter_svc.web.bodies import BadFields
+from newsletter_svc.web.bodies import BadBody, BadFields, WrongKind
 from newsletter_svc.web.forgery import ForgedRequest
-from newsletter_svc.web.lists import NoRoom
+from newsletter_svc.web.lists import NOTHING_IMPORTED, NoRoom
 from newsletter_svc.web.previews import PreviewOver
+from newsletter_svc.web.sessions import SignedOut
 from newsletter_svc.web.webhooks import NotSetUp
+from newsletter_svc.words import ReaderError, Saying
 
 RETRY_SECONDS = 5
 NOT_SET_UP_SECONDS = 600
@@ -46,6 +48,10 @@ STRIPE_RETRY_SECONDS = 30
 BILLING_RETRY_SECONDS = 3_600
 
 Pairs = tuple[tuple[str, str], ...]
+Reason = Saying | str
+"""A sentence among the words, or what stands in the error because operators alone are told of it."""
+Reasons = tuple[tuple[str, Reason], ...]
+"""Names of fields, each with what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +60,15 @@ class Problem:
 
     status: HTTPStatus
     code: str
-    detail: str
-    errors: Pairs = ()
-    """Which fields are wrong, and why."""
+    detail: Reason
+    errors: Reasons = ()
     headers: Pairs = ()
 
 
 Rule = Callable[[Any], Problem]
 """Makes the problem of an error of its class."""
 
-INTERNAL = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.")
+INTERNAL = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", Saying("problems.internal_error"))
 
 
 def problem_of(error: Exception) -> Problem:
@@ -76,20 +81,29 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _told(
-    status: HTTPStatus, code: str, detail: str | None = None, *, retry: int | None = None, headers: Pairs = ()
+    status: HTTPStatus, code: str, sentence: str | None = None, *, retry: int | None = None, headers: Pairs = ()
 ) -> Rule:
-    """By default in the error's own words. It may also know itself after how many seconds to try again."""
+    """By default the error knows what is said, and perhaps after how many seconds to try again."""
 
     def rule(error: Exception) -> Problem:
         seconds = getattr(error, "retry_after", retry)
         later = () if seconds is None else (("Retry-After", str(seconds)),)
-        return Problem(status, code, detail or str(error), headers=headers + later)
+        return Problem(status, code, _reason(error, sentence), headers=headers + later)
 
     return rule
 
 
-def _fields(code: str, detail: str | None, errors: Callable[[Any], Pairs]) -> Rule:
-    return lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail or str(error), errors=errors(error))
+def _fields(code: str, sentence: str | None, errors: Callable[[Any], Reasons]) -> Rule:
+    def rule(error: Exception) -> Problem:
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, _reason(error, sentence), errors=errors(error))
+
+    return rule
+
+
+def _reason(error: Exception, sentence: str | None) -> Reason:
+    if sentence is not None:
+        return Saying(sentence)
+    return error.saying if isinstance(error, ReaderError) else str(error)
 
 
 def _link_gone(error: LinkGone) -> Problem:
@@ -102,10 +116,10 @@ def _of_http(error: HTTPException) -> Problem:
         return INTERNAL
     status = HTTPStatus(error.code)
     kept = tuple((name, value) for name, value in error.get_headers() if name in ("Allow", "Retry-After"))
-    return Problem(status, status.phrase.lower().replace(" ", "_"), _sentence(error), headers=kept)
+    return Problem(status, status.phrase.lower().replace(" ", "_"), _of_status(error), headers=kept)
 
 
-def _sentence(error: HTTPException) -> str:
+def _of_status(error: HTTPException) -> Reason:
     # Werkzeug's own texts speak to programmers, and in debug mode quote what was sent.
     is_ours = error.response is None and error.description != type(error).description
     return str(error.description) if is_ours else _SENTENCES.get(error.code or 0, "")
@@ -117,34 +131,30 @@ def _broken_body(_: Exception) -> Problem:
 
 
 _SENTENCES = {
-    400: "The request could not be understood.",
-    404: "There is nothing at this address.",
-    405: "This address does not take requests of this kind.",
-    413: "This is more than we take.",
+    400: Saying("problems.bad_request"),
+    404: Saying("problems.not_found"),
+    405: Saying("problems.wrong_method"),
+    413: Saying("problems.too_large"),
 }
-_WRONG_FIELDS = "Some fields are wrong."
-_LINK_GONE = _told(HTTPStatus.GONE, "link_gone", "This link or code no longer works. Please ask for a new one.")
-_WRONG_CODE = _fields(
-    "wrong_code",
-    "The code is not right.",
-    lambda _: (("code", "This code is not right. After five tries please ask for a new mail."),),
-)
-_BUSY = _told(
-    HTTPStatus.SERVICE_UNAVAILABLE, "busy", "We cannot do this at the moment. Please try again.", retry=RETRY_SECONDS
-)
+_WRONG_FIELDS = "problems.invalid_fields"
+_LINK_GONE = _told(HTTPStatus.GONE, "link_gone", "problems.link_gone")
+_WRONG_CODE = _fields("wrong_code", "problems.wrong_code", lambda _: (("code", Saying("code.wrong")),))
+_BUSY = _told(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "problems.busy", retry=RETRY_SECONDS)
 _NO_PAYMENT_PROVIDER = _told(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "payment_provider_unavailable",
-    "Our payment provider cannot be asked at the moment. Nothing is lost: please try again.",
+    "problems.payment_provider_unavailable",
     retry=STRIPE_RETRY_SECONDS,
 )
 
 _TABLE: dict[type[Exception], Rule] = {
     # What was sent.
-    BadFields: _fields("invalid_fields", _WRONG_FIELDS, lambda error: tuple(error.errors)),
-    BadChoice: _fields("invalid_fields", _WRONG_FIELDS, lambda error: ((error.field, str(error)),)),
-    UnknownNewsletter: _fields("unknown_newsletter", None, lambda error: (("newsletters", str(error)),)),
-    BrokenFile: lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "broken_list", f"{error} Nothing was imported."),
+    BadFields: _fields("invalid_fields", _WRONG_FIELDS, lambda error: error.errors),
+    BadChoice: _fields("invalid_fields", _WRONG_FIELDS, lambda error: ((error.field, error.saying),)),
+    UnknownNewsletter: _fields("unknown_newsletter", None, lambda error: (("newsletters", error.saying),)),
+    BrokenFile: lambda error: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "broken_list", f"{error} {NOTHING_IMPORTED}"),
+    BadBody: _told(HTTPStatus.BAD_REQUEST, "bad_request"),
+    WrongKind: _told(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     Unreadable: _told(HTTPStatus.BAD_REQUEST, "bad_request"),
     ParseException: _broken_body,
     NoMoreData: _broken_body,
@@ -154,43 +164,24 @@ _TABLE: dict[type[Exception], Rule] = {
     ChangeGone: _told(HTTPStatus.GONE, "link_gone"),
     PreviewOver: _told(HTTPStatus.GONE, "preview_over"),
     UnknownDigest: _told(HTTPStatus.NOT_FOUND, "unknown_digest"),
-    BadToken: _told(HTTPStatus.NOT_FOUND, "unknown_link", "This link is not one of ours."),
+    BadToken: _told(HTTPStatus.NOT_FOUND, "unknown_link", "problems.unknown_link"),
     # Who may.
-    ForgedRequest: _told(
-        HTTPStatus.FORBIDDEN,
-        "forged_request",
-        "This request did not come from our pages. Please open the page again.",
-    ),
+    SignedOut: _told(HTTPStatus.UNAUTHORIZED, "unauthorized"),
+    ForgedRequest: _told(HTTPStatus.FORBIDDEN, "forged_request", "problems.forged_request"),
     Unsigned: _told(HTTPStatus.UNAUTHORIZED, "bad_signature"),
     BadApiKey: _told(HTTPStatus.UNAUTHORIZED, "bad_api_key", headers=(("WWW-Authenticate", "Bearer"),)),
     MissingScope: _told(HTTPStatus.FORBIDDEN, "missing_scope"),
-    BadEvent: _told(
-        HTTPStatus.BAD_REQUEST,
-        "bad_event",
-        "This is not an event that Stripe has signed for us, or it is older than five minutes.",
-    ),
+    BadEvent: _told(HTTPStatus.BAD_REQUEST, "bad_event"),
     # What does not fit what there is.
     AddressTaken: _told(HTTPStatus.CONFLICT, "address_taken"),
     NotAdded: _told(HTTPStatus.CONFLICT, "not_added"),
     NoConsent: _told(HTTPStatus.CONFLICT, "no_consent"),
     NoCustomer: _told(HTTPStatus.CONFLICT, "no_customer"),
     # Too often.
-    PeerOverLimit: _told(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "too_many_requests",
-        "You have asked for too many e-mails. Please try again later.",
-    ),
-    CodesLocked: _told(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "codes_locked",
-        "There were too many wrong codes for this address. Please open the link in the e-mail instead.",
-    ),
+    PeerOverLimit: _told(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", "problems.too_many_mails"),
+    CodesLocked: _told(HTTPStatus.TOO_MANY_REQUESTS, "codes_locked", "problems.codes_locked"),
     TooManyPresses: _told(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests"),
-    ServiceOverLimit: _told(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "over_capacity",
-        "Too many people are asking for e-mails at the moment. Please try again later.",
-    ),
+    ServiceOverLimit: _told(HTTPStatus.SERVICE_UNAVAILABLE, "over_capacity", "problems.over_capacity"),
     # Not now.
     NotSetUp: _told(HTTPStatus.SERVICE_UNAVAILABLE, "not_set_up", retry=NOT_SET_UP_SECONDS),
     NoRoom: _told(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", retry=NOT_SET_UP_SECONDS),

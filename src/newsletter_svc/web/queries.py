@@ -8,6 +8,7 @@ from flask import request
 from newsletter_svc.subscribers import addresses
 from newsletter_svc.subscribers.addresses import BadAddress
 from newsletter_svc.web.bodies import BadFields
+from newsletter_svc.words import Saying
 
 MOST = 1_000
 """Rows of one page."""
@@ -22,7 +23,7 @@ def flag(name: str) -> bool:
     """`true` or `false`; false where it is not there. A slip in `dry_run` must not make it a real one."""
     value = request.args.get(name, "false")
     if value not in ("true", "false"):
-        raise BadFields([(name, "This must be true or false.")])
+        raise BadFields([(name, Saying("queries.flag"))])
     return value == "true"
 
 
@@ -30,7 +31,7 @@ def limit() -> int:
     """How many rows a page shall have."""
     wanted = _number("limit", USUAL)
     if not 1 <= wanted <= MOST:
-        raise BadFields([("limit", f"This must be from 1 to {MOST:,}.")])
+        raise BadFields([("limit", Saying("queries.range", {"least": 1, "most": MOST}))])
     return wanted
 
 
@@ -47,7 +48,7 @@ def email_key() -> str | None:
     try:
         return addresses.parse(raw).key
     except BadAddress as error:
-        raise BadFields([("email", str(error))]) from error
+        raise BadFields([("email", error.saying)]) from error
 
 
 def word(name: str, kind: type[W]) -> W | None:
@@ -55,7 +56,7 @@ def word(name: str, kind: type[W]) -> W | None:
     if value is None:
         return None
     if value not in list(kind):
-        raise BadFields([(name, f"This must be one of: {', '.join(kind)}.")])
+        raise BadFields([(name, Saying("queries.one_of", {"words": ", ".join(kind)}))])
     return kind(value)
 
 
@@ -64,5 +65,5 @@ def _number(name: str, default: int) -> int:
     if value is None:
         return default
     if not (value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER):
-        raise BadFields([(name, "This must be a whole number.")])
+        raise BadFields([(name, Saying("queries.whole"))])
     return int(value)

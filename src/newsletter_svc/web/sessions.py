@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import NotFound, Unauthorized
+from werkzeug.exceptions import NotFound
 
 from newsletter_svc.audit import Event
 from newsletter_svc.auth import sessions
@@ -14,8 +14,13 @@ from newsletter_svc.subscribers import subscriptions
 from newsletter_svc.web import cookies, forgery, trail
 from newsletter_svc.web.cookies import Cookie
 from newsletter_svc.web.state import parts
+from newsletter_svc.words import ReaderError
 
 browser_sessions = Blueprint("sessions", __name__)
+
+
+class SignedOut(ReaderError):
+    """What is asked for is a reader's own, and nobody is signed in in this browser."""
 
 
 def signed_in(session: Session) -> SignedIn | None:
@@ -79,10 +84,10 @@ def end_one(session_id: int) -> Response:
 
 
 def reader(session: Session) -> SignedIn:
-    """Who makes this request. 401 for nobody."""
+    """Who makes this request. Raises SignedOut."""
     found = signed_in(session)
     if found is None:
-        raise Unauthorized("Nobody is signed in in this browser.")
+        raise SignedOut("problems.signed_out")
     return found
 
 

@@ -11,12 +11,11 @@
   // A module has no `currentScript`.
   const script = document.currentScript || document.querySelector('script[src*="/static/kit/"]');
   const service = (script.dataset.service || script.src).replace(/\/static\/kit\/.*$|\/$/, "");
-  // The one text that the service cannot give, since it says that the service cannot be reached.
-  const UNREACHABLE = script.dataset.unreachable || "We could not reach the server. Please try again in a moment.";
   const WAY_BACK = "newsletter-way-back";
   const find = (selector, where = document) => where.querySelector(selector);
   const findAll = (selector, where = document) => [...where.querySelectorAll(selector)];
   const kept = {};
+  let known; // The words, once they have come: the service cannot tell them when it cannot be reached.
   let ids = 0;
 
   // --- The service
@@ -37,7 +36,7 @@
     return kept[path];
   }
 
-  const messages = () => keep("/messages");
+  const messages = () => keep("/messages").then((words) => (known = words));
   const session = () => keep("/session");
 
   // A browser tells no script why a request had no answer. But the kit itself is open to every page: if nothing else
@@ -167,9 +166,11 @@
         throw error;
       }
       element.ariaBusy = "false";
-      // Our settings must not stop a reader: a form without scripts needs nobody's permission.
+      // Our settings must not stop a reader: a form without scripts needs nobody's permission. It also goes where there
+      // are no words to say that nobody answers, since the browser has some.
       const refused = await isRefused();
-      refused && plainly ? plainly() : show(element, "error", UNREACHABLE);
+      const text = script.dataset.unreachable || known?.kit.unreachable;
+      plainly && (refused || !text) ? plainly() : show(element, "error", text || "");
       tell(element, "error", { code: refused ? "origin_refused" : "unreachable" });
     }
   }
@@ -428,6 +429,11 @@
   }
 
   document.addEventListener("submit", (event) => start(event, event.target));
+
+  // Who begins to fill in a form will soon be told something.
+  document.addEventListener("focusin", ({ target }) => {
+    target.form && jobOf(target.form) && messages().catch(() => {});
+  });
 
   document.addEventListener("click", (event) => {
     const close = event.target.closest("[data-newsletter-dismiss]");
