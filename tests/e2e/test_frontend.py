@@ -273,6 +273,13 @@ def test_a_service_that_is_busy_broken_or_away_says_so_and_keeps_what_was_typed(
         expect(status(page, form)).to_have_text(CHECK_EMAIL)
         site.next_mail()
 
+        # Nobody ever answered, so there are no words: the browser shall say it.
+        page.goto(f"{site.service.url}/sign-in")
+        page.route("**/*", hang_up)
+        with page.expect_request(lambda request: request.is_navigation_request()) as sent:
+            send(page, form, "patient@example.org")
+        assert (sent.value.method, sent.value.url) == ("POST", f"{site.service.url}/signin")
+
 
 def test_a_page_marked_up_as_a_theme_works_without_a_change(site: Frontends) -> None:
     with site.window() as page:
