@@ -37,7 +37,7 @@ class House:
         with self.parts.database.transaction() as session:
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(table.delete())
-            newsletters.ensure_default(session, now=utcnow())
+            newsletters.ensure_default(session, words=self.parts.words, now=utcnow())
         self.sink.received.clear()
 
     def _busy(self) -> int:
