@@ -19,6 +19,7 @@ from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.tokens import Keyring
+from newsletter_svc.words import shipped
 
 ARTICLES = 5
 MOST_PARAGRAPHS = 100
@@ -50,7 +51,7 @@ def fill(settings: Settings, *, readers: int, size: int) -> None:
     database, now = Database(settings.database_url), utcnow()
     migrations.upgrade(database)
     with database.transaction() as session:
-        newsletters.ensure_default(session, now=now)
+        newsletters.ensure_default(session, words=shipped(), now=now)
         session.execute(text(_READERS).bindparams(_NOW), {"readers": readers, "now": now})
         session.execute(text(_SUBSCRIPTIONS).bindparams(_NOW), {"slug": newsletters.DEFAULT_SLUG, "now": now})
     paragraphs = paragraphs_for(size, lambda count: _mail_size(database, settings, count))

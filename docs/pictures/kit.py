@@ -14,6 +14,7 @@ from newsletter_svc import migrations
 from newsletter_svc.clock import utcnow
 from newsletter_svc.db import Database
 from newsletter_svc.subscribers import newsletters
+from newsletter_svc.words import shipped
 from tests.e2e.frontends import Frontends, frontends
 
 HERE = Path(__file__).parent
@@ -93,7 +94,7 @@ def main() -> None:
         database = Database(f"sqlite:///{var}/pictures.db")
         migrations.upgrade(database)
         with database.transaction() as session:
-            newsletters.ensure_default(session, now=utcnow())
+            newsletters.ensure_default(session, words=shipped(), now=utcnow())
         with frontends(f"sqlite:///{var}/pictures.db", Path(var)) as site:
             site.sister.pages["/colours.css"] = PAGE_STYLE
             styles = f'<link rel="stylesheet" href="{site.service.url}/static/kit/1/newsletter.css">'

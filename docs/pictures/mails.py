@@ -28,6 +28,7 @@ from newsletter_svc.mail.compose import Composer
 from newsletter_svc.settings import Settings
 from newsletter_svc.subscribers import newsletters
 from newsletter_svc.tokens import Keyring
+from newsletter_svc.words import shipped
 
 HERE = Path(__file__).parent
 MEDIA = HERE.parents[1] / "src/newsletter_svc/web/static/media"
@@ -145,7 +146,7 @@ def issue(settings: Settings, drafts: list[ArticleDraft] | tuple[ArticleDraft, .
         database = Database(f"sqlite:///{folder}/pictures.db")
         migrations.upgrade(database)
         with database.transaction() as session:
-            newsletters.ensure_default(session, now=NOW)
+            newsletters.ensure_default(session, words=shipped(), now=NOW)
             briefing = newsletters.get(session, newsletters.DEFAULT_SLUG)
             store.add(session, drafts, newsletter_id=briefing.id, base_url=SITE, now=NOW)
             editions.edition_of(session, briefing.id, tz=settings.timezone, now=NOW)
